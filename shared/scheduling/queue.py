@@ -1,0 +1,114 @@
+"""The deadline queue keeps what was accepted, who runs it, and what has still to be told to Kafka.
+
+One leader at a time writes; each write names its epoch and fails with Deposed when a newer leader
+speaks. Every method may raise Unavailable; each is safe to repeat.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from shared.domain.fence import Fence
+from shared.domain.task import Task, TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A task with its encoded body."""
+
+    task: Task
+    body: bytes
+
+
+class Put(StrEnum):
+    QUEUED = "queued"
+    KNOWN = "known"  # queued, running or ended already
+    CANCELLED = "cancelled"  # its cancellation arrived first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Which task goes to which worker, on which dispatch partition."""
+
+    task_id: TaskId
+    worker: str
+    to_partition: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A claimed task: also the outbox record of its dispatch, until the worker reports the task."""
+
+    task_id: TaskId
+    fence: Fence
+    worker: str
+    to_partition: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that the queue holds: waiting tasks, running tasks with their leases, endings to tell.
+
+    `is_intact` is False when the store may have lost something (it was restarted, or is empty).
+    """
+
+    waiting: tuple[Task, ...]
+    running: tuple[tuple[Task, Lease], ...]
+    endings: tuple[tuple[TaskId, bytes], ...]
+    is_intact: bool
+
+
+class DeadlineQueue(Protocol):
+    async def elect(self, candidate: str, ttl_s: float) -> bool:
+        """Take or renew the leadership; True while `candidate` holds it."""
+        ...
+
+    async def resign(self, candidate: str) -> None: ...
+
+    async def open(self, epoch: int) -> Snapshot:
+        """Begin to write as leader of this epoch. Raises Deposed when a newer one has begun."""
+        ...
+
+    async def is_intact(self) -> bool:
+        """Is it still the same store, with the same memory, as when it was opened?"""
+        ...
+
+    async def seal(self) -> None:
+        """Whatever was lost is back: call it intact from here on."""
+        ...
+
+    async def put(self, entries: Sequence[Entry]) -> Sequence[Put]:
+        """Into the heap of their latency class, score = deadline; one result per entry."""
+        ...
+
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[tuple[Lease, bytes] | None]:
+        """Take out of the heap, write the lease with a new fence; None where it did not wait there.
+
+        The bytes are the encoded body. One result per claim.
+        """
+        ...
+
+    async def body(self, task_id: TaskId) -> bytes | None: ...
+
+    async def requeue(self, task: Task, fence: Fence) -> bool:
+        """Back into its heap with these facts, if the lease still has this fence."""
+        ...
+
+    async def settle(self, task_id: TaskId, fence: Fence | None, ending: bytes) -> bool:
+        """End a task once: True for the first caller.
+
+        With a fence only while the lease has it; with None whether it waits or runs.
+        The ending stays in the outbox until it was told; the id is remembered for `remember_s`.
+        """
+        ...
+
+    async def told(self, task_ids: Sequence[TaskId]) -> None:
+        """Kafka has acknowledged these endings."""
+        ...
+
+    async def bar(self, task_id: TaskId) -> None:
+        """A cancellation came before its task: let a later put return CANCELLED."""
+        ...

@@ -1,0 +1,1 @@
+"""The catalogue of coding tasks, one file each."""
