@@ -1,0 +1,72 @@
+# Needs git, make and Python 3.11 or 3.12 with venv; everything else is installed into .venv, pinned.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --no-deps
+HOUSE := .venv/.house
+TESTS := .venv/.tests
+ARGS ?=
+
+.PHONY: help demo up test check fmt bench clean lock
+
+help: ## Show this page
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: $(HOUSE) ## Start the house, play a minute of mixed coding work, print what was kept; ARGS="--seconds 20"
+	@exec $(PY) -m deploy.local demo $(ARGS)
+
+up: $(HOUSE) ## Start the house and leave it running for an editor; Ctrl-C ends it
+	@exec $(PY) -m deploy.local up $(ARGS)
+
+test: check ## Every suite: check, then real Redis and Kafka, then whole processes
+	@$(PY) -m pytest -q tests/integration tests/e2e
+
+check: $(TESTS) ## Format, lint, types, imports, and the suites that need nothing outside; under a minute
+	@.venv/bin/ruff format --check --quiet . || { echo "make fmt puts the format right" >&2; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary
+	@contracts=$$(.venv/bin/lint-imports --no-logo) || { echo "$$contracts"; exit 1; }
+	@$(PY) -m pytest -q tests/unit tests/contract tests/stories
+
+fmt: $(TESTS) ## Put format and import order right
+	@.venv/bin/ruff check --quiet --fix-only .
+	@.venv/bin/ruff format --quiet .
+
+bench: $(HOUSE) ## Measure added latency, throughput and the scheduler
+	@for what in latency throughput scheduler; do $(PY) -m loadgen bench $$what $(ARGS) || exit; done
+
+clean: ## Remove what runs and tests leave behind; .venv stays
+	@rm -rf out build deploy/kafka/target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find services shared deploy loadgen tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: $(HOUSE) ## Pin the newest versions that pyproject.toml allows; ARGS="--upgrade"
+	@$(PY) -m pip --disable-pip-version-check install --quiet uv
+	@$(LOCK) $(ARGS) --extra local --extra load --group build -o deploy/requirements/house.txt
+	@$(LOCK) $(ARGS) --extra local --extra load --group dev -c deploy/requirements/house.txt -o deploy/requirements/test.txt
+
+$(HOUSE): deploy/requirements/house.txt pyproject.toml | $(PY)
+	@echo "Installing the house into .venv (once, about half a minute)" >&2
+	@$(PIP) --no-compile --require-hashes -r deploy/requirements/house.txt
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+$(TESTS): deploy/requirements/test.txt $(HOUSE)
+	@echo "Installing the tools of the tests into .venv (once, about half a minute)" >&2
+	@$(PIP) --no-compile --require-hashes -r deploy/requirements/test.txt
+	@touch $@
+
+# A name on PATH proves nothing (pyenv leaves shims that only fail), so each candidate is executed.
+$(PY):
+	@for python in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3 python); do \
+	  "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1 || continue; \
+	  "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || { novenv=$$python; continue; }; \
+	  exec "$$python" -m venv .venv; \
+	done; \
+	if [ -n "$$novenv" ]; then \
+	  echo "$$novenv has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	else \
+	  echo "Python 3.11 or 3.12 is needed$(if $(PYTHON),; $(PYTHON) is not one, and none was found on PATH); name one: make PYTHON=/path/to/python3.12" >&2; \
+	fi; exit 1

@@ -1,0 +1,1 @@
+"""How the house is put on machines: laptop, containers, clusters."""

@@ -1,0 +1,1 @@
+"""The whole house on a laptop, without Docker and without root."""

@@ -1,0 +1,1 @@
+"""What arrives at the house, and two ways to let it arrive."""

@@ -1,0 +1,1 @@
+"""What arrives at a coding service, when, from whom, and what it says."""

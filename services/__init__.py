@@ -1,0 +1,1 @@
+"""The processes of the house; each imports shared, none imports another."""

@@ -1,0 +1,1 @@
+"""The classifier says what a task is and what it will cost."""

@@ -1,0 +1,1 @@
+"""Every classifier is one file here and one line in a dict."""

@@ -1,0 +1,1 @@
+"""The ingress takes HTTP in, stamps the deadline and streams the answer out."""

@@ -1,0 +1,1 @@
+"""A worker runs tasks on an engine, streams their tokens and reports."""

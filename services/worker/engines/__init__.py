@@ -1,0 +1,1 @@
+"""Every engine is one file here and one line in a dict."""

@@ -1,0 +1,1 @@
+"""The ports of the house, kept by Kafka, Redis, memory and the system clock."""

@@ -1,0 +1,1 @@
+"""How a process of the house is configured, kept running, checked and stopped."""

@@ -1,0 +1,1 @@
+"""One suite per port; every adapter must pass the suite of the real thing."""

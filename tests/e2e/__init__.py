@@ -1,0 +1,1 @@
+"""The running house, as a client sees it: processes and HTTP only."""

@@ -1,0 +1,1 @@
+"""The whole house in memory, on a clock that jumps."""
