@@ -1,0 +1,40 @@
+"""What a task will cost on an engine, before it has run."""
+
+from dataclasses import dataclass
+
+from shared.domain.task import LatencyClass, Task
+from shared.scheduling.step_time import EngineProfile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Predictions from one engine profile.
+
+    `company` is how many sequences usually share a step: the step's fixed cost is split over them.
+    """
+
+    profile: EngineProfile
+    company: float
+
+    def promised_s(self, task: Task) -> float:
+        """From a start now to the token the promise is about: the first for ttft, else the last."""
+        first_s = self.profile.first_token_s(task.prediction.prompt_tokens)
+        if task.latency_class is LatencyClass.TTFT:
+            return first_s
+        return first_s + task.prediction.output_tokens_p50 * self._paced_step_s()
+
+    def work_s(self, task: Task) -> float:
+        """GPU-seconds taken from everybody else: prefill, and a share of each decode step."""
+        step = self.profile.step_time
+        held = task.prediction.prompt_tokens + task.prediction.output_tokens_p50 / 2
+        each_s = step.base_s / self.company + step.decode_s + step.kv_s * held
+        prefill_s = step.prefill_s * task.prediction.prompt_tokens
+        return prefill_s + task.prediction.output_tokens_p50 * each_s
+
+    def latest_start_at(self, task: Task) -> float:
+        """The last instant at which a start can still keep the promise."""
+        return task.deadline_at - self.promised_s(task)
+
+    def _paced_step_s(self) -> float:
+        step = self.profile.step_time
+        return step.base_s + step.decode_s * self.company

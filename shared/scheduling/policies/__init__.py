@@ -1,0 +1,17 @@
+"""The policies one can choose from: one file and one line each."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from shared.scheduling.policies.class_priority import ClassPriority
+from shared.scheduling.policies.edf import EarliestDeadlineFirst
+from shared.scheduling.policies.least_slack import LeastSlackFirst
+from shared.scheduling.policies.round_robin import RoundRobin
+from shared.scheduling.policy import Policy
+
+POLICIES: Final[Mapping[str, Callable[[], Policy]]] = {
+    "round_robin": RoundRobin,
+    "class_priority": ClassPriority,
+    "edf": EarliestDeadlineFirst,
+    "least_slack": LeastSlackFirst,
+}

@@ -1,0 +1,20 @@
+"""Who came first? First come, first served, the workers in turn: what most servers do today."""
+
+from collections.abc import Sequence
+
+from shared.domain.task import Task
+from shared.scheduling.cost import Cost
+from shared.scheduling.policy import Rank, WorkerView
+
+
+class RoundRobin:
+    """Fair and simple; one burst of long tasks ruins everybody's completions."""
+
+    work_conserving = True
+    starvation_bound_s: float | None = None
+
+    def rank(self, task: Task, cost: Cost) -> Rank:
+        return (task.received_at,)
+
+    def place(self, task: Task, free: Sequence[WorkerView]) -> WorkerView:
+        return min(free, key=lambda worker: worker.served_at)
