@@ -1,1 +1,1 @@
-"""Names of metrics and spans, their instruments, and how a trace crosses a hop."""
+"""What the house tells about itself: metrics for dashboards, one trace for every task."""
