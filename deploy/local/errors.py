@@ -1,0 +1,53 @@
+"""What can keep the house from standing on a laptop, and what would have worked instead.
+
+LocalError
+├── PortTaken         a port that was asked for belongs to somebody else
+├── ChildDied         a process ended before it was ready
+├── NotReady          a process runs but did not become ready in time
+└── MissingPart       something must be installed first
+    └── KafkaUnavailable  Apache Kafka itself cannot run here
+"""
+
+from pathlib import Path
+
+
+class LocalError(Exception):
+    """The house cannot stand on this machine as it was asked to."""
+
+
+class PortTaken(LocalError):
+    def __init__(self, port: int, setting: str) -> None:
+        self.port = port
+        self.setting = setting
+        super().__init__(
+            f"port {port} is in use; end what listens there or choose another {setting}"
+        )
+
+
+class ChildDied(LocalError):
+    def __init__(self, name: str, status: int, last_lines: tuple[str, ...], log: Path) -> None:
+        self.name = name
+        self.status = status
+        self.last_lines = last_lines
+        said = "".join(f"\n  {line}" for line in last_lines) or " nothing"
+        super().__init__(f"{name} ended with status {status}; the last it said ({log}):{said}")
+
+
+class NotReady(LocalError):
+    def __init__(self, name: str, within_s: float, last_lines: tuple[str, ...], log: Path) -> None:
+        self.name = name
+        self.within_s = within_s
+        self.last_lines = last_lines
+        said = "".join(f"\n  {line}" for line in last_lines) or " nothing"
+        super().__init__(f"{name} was not ready within {within_s:g} s; its log ({log}):{said}")
+
+
+class MissingPart(LocalError):
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")
+
+
+class KafkaUnavailable(MissingPart):
+    """Apache Kafka cannot run here; the embedded broker can, where nothing need be durable."""

@@ -1,0 +1,20 @@
+"""Every part of the house listens on a loopback port, which somebody else may hold already."""
+
+import socket
+
+from deploy.local.errors import PortTaken
+
+LOOPBACK = "127.0.0.1"
+
+
+def chosen_port(port: int, *, setting: str) -> int:
+    """The port that was asked for, if it is free; for 0 any port that is."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a port on which only closed connections linger counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise PortTaken(port, setting) from error
+        bound: int = probe.getsockname()[1]
+        return bound
