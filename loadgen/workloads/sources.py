@@ -112,8 +112,11 @@ def _source_files(root: Path) -> Iterator[SourceFile]:
         inner[:] = [name for name in inner if name not in _SKIPPED]
         for name in names:
             path = Path(folder, name)
-            if name.endswith(".py") and (size := path.stat().st_size) in _FILE_BYTES:
-                yield SourceFile(path=path, size_bytes=size)
+            # Some systems link a file of theirs in here, and the link may lead nowhere.
+            if not name.endswith(".py") or not path.is_file():
+                continue
+            if (size_bytes := path.stat().st_size) in _FILE_BYTES:
+                yield SourceFile(path=path, size_bytes=size_bytes)
 
 
 def _units(tree: ast.Module, lines: tuple[str, ...]) -> Iterator[Unit]:

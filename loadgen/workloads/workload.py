@@ -114,7 +114,7 @@ def _arrivals(
     cuts: dict[tuple[int, int], int] = {}
     for at_s, kind, stroke, (prompt, output) in zip(instants, kinds, strokes, sizes, strict=True):
         cut = rng.getrandbits(_CUT_BITS)
-        tenant = rng.randrange(crowd.tenants)
+        tenant = int(rng.random() * crowd.tenants)
         if stroke is not None:
             cut = cuts.setdefault((stroke.session, stroke.place), cut)
             tenant = stroke.session % crowd.tenants
