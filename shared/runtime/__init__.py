@@ -1,1 +1,1 @@
-"""How a process of the house is configured, kept running, checked and stopped."""
+"""What every process needs before it can work: settings, signals, health, logs."""
