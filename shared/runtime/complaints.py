@@ -68,7 +68,9 @@ def _variable(settings: type[BaseSettings], name: str) -> str:
 
 
 def _given(field: FieldInfo | None, detail: ErrorDetails) -> str:
-    is_secret = field is not None and SecretStr.__name__ in str(field.annotation)
+    is_secret = field is not None and (
+        not field.repr or SecretStr.__name__ in str(field.annotation)
+    )
     return "wrong (a secret, not shown)" if is_secret else repr(detail["input"])
 
 

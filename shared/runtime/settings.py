@@ -134,12 +134,8 @@ class ServiceSettings(LogSettings):
 class RedisSettings(ServiceSettings):
     """For the services that keep state in Redis."""
 
-    redis_url: SecretStr = Field(
+    redis_url: str = Field(
         description="redis://host:port/db, rediss://… for TLS or unix://path",
+        pattern=r"^(rediss?|unix)://.+",
+        repr=False,  # it may carry a password
     )
-
-    @model_validator(mode="after")
-    def _redis_has_an_address(self) -> Self:
-        if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("CATO_REDIS_URL must begin with redis://, rediss:// or unix://")
-        return self
