@@ -17,6 +17,7 @@ class _Place:
     task: Task
     key: tuple[Rank, TaskId]
     worthless_at: float
+    received_at: float
     work_s: float
 
 
@@ -41,7 +42,7 @@ class Backlog:
 
     def get(self, task_id: TaskId) -> Task | None:
         place = self._places.get(task_id)
-        return place and place.task
+        return None if place is None else place.task
 
     def add(self, task: Task) -> None:
         """A second add of the same id changes nothing."""
@@ -50,13 +51,14 @@ class Backlog:
         place = _Place(
             task,
             (_total(self.policy.rank(task, self.cost)), task.id),
-            math.inf if task.useful_s is None else task.received_at + task.useful_s,
+            _instant(None if task.useful_s is None else task.received_at + task.useful_s),
+            _instant(task.received_at),
             _finite(self.cost.work_s(task)),
         )
         self._places[task.id] = place
         self._order.add(place.key)
         self._by_worth.add((place.worthless_at, task.id))
-        self._by_age.add((task.received_at, task.id))
+        self._by_age.add((place.received_at, task.id))
         self.queued[task.latency_class] += 1
         self.work_s[task.latency_class] += place.work_s
 
@@ -67,7 +69,7 @@ class Backlog:
         task = place.task
         self._order.remove(place.key)
         self._by_worth.remove((place.worthless_at, task.id))
-        self._by_age.remove((task.received_at, task.id))
+        self._by_age.remove((place.received_at, task.id))
         self.queued[task.latency_class] -= 1
         self.work_s[task.latency_class] -= place.work_s
         return task
@@ -98,7 +100,11 @@ class Backlog:
 
 def _total(rank: Rank) -> Rank:
     """NaN would break every comparison: such a task goes last, it is never lost."""
-    return tuple(math.inf if math.isnan(part) else part for part in rank)
+    return tuple(map(_instant, rank))
+
+
+def _instant(value: float | None) -> float:
+    return math.inf if value is None or math.isnan(value) else value
 
 
 def _finite(value: float) -> float:

@@ -17,7 +17,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`expired` are those whose answer has become worthless; everybody else not named here waits."""
+    """`expired`: those whose answer has become worthless. Whoever is not named here waits."""
 
     dispatch: tuple[Assignment, ...]
     expired: tuple[Task, ...]

@@ -91,6 +91,10 @@ class DeadlineQueue(Protocol):
         """
         ...
 
+    async def adopt(self, entry: Entry, lease: Lease) -> bool:
+        """After a loss: a worker runs it already, under a fence of an earlier epoch."""
+        ...
+
     async def body(self, task_id: TaskId) -> bytes | None: ...
 
     async def requeue(self, task: Task, fence: Fence) -> bool:

@@ -1,0 +1,148 @@
+"""Exactly one ending for every accepted task: settled once in Redis, then told to Kafka."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+
+from services.scheduler.mirror import Mirror
+from shared.domain.clock import Clock
+from shared.domain.errors import Unavailable
+from shared.domain.fence import NO_FENCE
+from shared.domain.outcome import DropReason, Outcome
+from shared.domain.task import Task, TaskId
+from shared.messages.bus import Bus, Position
+from shared.messages.catalogue import AttemptEnded, TaskEnded, TaskRevoked
+from shared.scheduling.queue import DeadlineQueue, Lease
+from shared.telemetry import instruments, names
+
+log = logging.getLogger(__name__)
+
+_DROPPED = {
+    Outcome.SHED: DropReason.QUEUE_PRESSURE,
+    Outcome.EXPIRED: DropReason.TTL_EXPIRED,
+    Outcome.CANCELLED: DropReason.CONTEXT_CANCELLED,
+    Outcome.SUPERSEDED: DropReason.CONTEXT_CANCELLED,
+}
+_RETELL_AFTER_S = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Endings:
+    queue: DeadlineQueue
+    bus: Bus
+    clock: Clock
+    mirror: Mirror
+    _telling: "asyncio.Queue[tuple[TaskEnded, Awaitable[Position]]]" = field(
+        default_factory=asyncio.Queue
+    )
+
+    async def finish(self, task: Task, attempt: AttemptEnded) -> bool:
+        """It was answered: on time or late."""
+        ttft_s = (attempt.first_token_at or attempt.ended_at) - task.received_at
+        e2e_s = (attempt.last_token_at or attempt.ended_at) - task.received_at
+        tokens = attempt.usage.completion_tokens if attempt.usage else 0
+        kept = task.promise.is_kept(ttft_s=ttft_s, e2e_s=e2e_s, output_tokens=tokens)
+        self.mirror.settled_s += self.mirror.backlog.cost.work_s(task)
+        ending = self._ending(task, Outcome.COMPLETED if kept else Outcome.LATE).model_copy(
+            update={
+                "fence": attempt.fence,
+                "ttft_s": ttft_s,
+                "e2e_s": e2e_s,
+                "usage": attempt.usage,
+                "finish_reason": attempt.finish_reason,
+                "attempts": task.attempts + 1,
+            }
+        )
+        return await self._settle(ending, by_attempt=True)
+
+    async def give_up(
+        self, task: Task, outcome: Outcome, *, error: str | None = None, wait_s: float | None = None
+    ) -> bool:
+        """It ends without an answer; whoever runs it is told to stop."""
+        ending = self._ending(task, outcome).model_copy(
+            update={"error": error, "retry_after_s": wait_s}
+        )
+        return await self._settle(ending, by_attempt=False)
+
+    async def resume(self, endings: Sequence[tuple[TaskId, bytes]]) -> None:
+        """Tell what an earlier leader settled and may not have told."""
+        for _, encoded in endings:
+            await self._tell(TaskEnded.decode(encoded))
+
+    async def confirm(self) -> None:
+        """Strike out of the outbox what Kafka has acknowledged; runs until cancelled."""
+        while True:
+            batch = [await self._telling.get()]
+            while not self._telling.empty():
+                batch.append(self._telling.get_nowait())
+            told = [ending.task_id for ending, told in batch if await self._is_told(ending, told)]
+            await self._strike(told)
+
+    async def _settle(self, ending: TaskEnded, *, by_attempt: bool) -> bool:
+        fence = ending.fence if by_attempt else None
+        if not await self.queue.settle(ending.task_id, fence, ending.encode()):
+            return False
+        held = self.mirror.forget(ending.task_id)
+        self.mirror.changed.set()
+        if held is not None and not by_attempt:
+            await self.revoke(held.lease)
+        _count(ending)
+        await self._tell(ending)
+        return True
+
+    async def revoke(self, lease: Lease) -> None:
+        await self.bus.publish(
+            TaskRevoked(
+                task_id=lease.task_id,
+                fence=lease.fence,
+                worker=lease.worker,
+                to_partition=lease.to_partition,
+            )
+        )
+
+    def _ending(self, task: Task, outcome: Outcome) -> TaskEnded:
+        held = self.mirror.held.get(task.id)
+        return TaskEnded(
+            task_id=task.id,
+            kind=task.kind,
+            latency_class=task.latency_class,
+            tenant=task.tenant,
+            outcome=outcome,
+            fence=held.lease.fence if held else NO_FENCE,
+            reply_to=task.reply_to,
+            received_at=task.received_at,
+            ended_at=self.clock.now(),
+            attempts=task.attempts,
+            dropped=_DROPPED.get(outcome),
+            traceparent=task.traceparent,
+        )
+
+    async def _tell(self, ending: TaskEnded) -> None:
+        self._telling.put_nowait((ending, await self.bus.publish(ending)))
+
+    async def _is_told(self, ending: TaskEnded, told: Awaitable[Position]) -> bool:
+        try:
+            await told
+        except Unavailable:
+            # It stays in the outbox, so a crash in this pause loses nothing either.
+            await self.clock.sleep(_RETELL_AFTER_S)
+            await self._tell(ending)
+            return False
+        return True
+
+    async def _strike(self, told: Sequence[TaskId]) -> None:
+        try:
+            await self.queue.told(told)
+        except Unavailable:
+            # Told again by the next leader: readers drop identical endings.
+            log.warning("outbox could not be struck", extra={"endings": len(told)})
+
+
+def _count(ending: TaskEnded) -> None:
+    labels = {
+        names.OUTCOME: ending.outcome.value,
+        names.KIND: ending.kind,
+        names.LATENCY_CLASS: ending.latency_class.value,
+    }
+    instruments.tasks.add(1, labels)

@@ -1,0 +1,72 @@
+"""The fleet is what the workers said of themselves, and how long ago."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shared.messages.catalogue import WorkerReported
+
+
+def wire_name(report: WorkerReported) -> str:
+    """One life of one worker; a restarted worker is another one."""
+    return f"{report.worker}/{report.incarnation}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Seat:
+    """One worker's dispatch partition, its last report and when it came (epoch seconds, ours)."""
+
+    name: str
+    to_partition: int
+    report: WorkerReported
+    heard_at: float
+    served_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Silence is measured from `watched_since`: a new leader first listens, then judges."""
+
+    partitions: int
+    watched_since: float
+    seats: dict[str, Seat] = field(default_factory=dict)
+
+    def hear(self, report: WorkerReported, now: float) -> Seat | None:
+        """Seat the worker, keeping the partition it says it has if nobody else sits there.
+
+        None when every partition is taken.
+        """
+        name = wire_name(report)
+        seat = self.seats.get(name)
+        if seat is None:
+            partition = self._partition_for(report)
+            if partition is None:
+                return None
+            seat = Seat(name=name, to_partition=partition, report=report, heard_at=now)
+            self.seats[name] = seat
+        seat.report, seat.heard_at = report, now
+        return seat
+
+    def former_lives(self, report: WorkerReported) -> Iterator[str]:
+        """Earlier incarnations of this worker, which cannot be alive any more."""
+        for name, seat in self.seats.items():
+            same = seat.report.worker == report.worker
+            if same and seat.report.incarnation != report.incarnation:
+                yield name
+
+    def listening(self, now: float, within_s: float) -> Iterator[Seat]:
+        """Those that may be sent work: heard lately, seated where they read, and not draining."""
+        for seat in self.seats.values():
+            is_ready = seat.report.to_partition == seat.to_partition and not seat.report.draining
+            if is_ready and now - seat.heard_at <= within_s:
+                yield seat
+
+    def is_silent(self, name: str, now: float, for_s: float) -> bool:
+        seat = self.seats.get(name)
+        heard_at = self.watched_since if seat is None else seat.heard_at
+        return now - max(heard_at, self.watched_since) > for_s
+
+    def _partition_for(self, report: WorkerReported) -> int | None:
+        taken = {seat.to_partition for seat in self.seats.values()}
+        if report.to_partition is not None and report.to_partition not in taken:
+            return report.to_partition
+        return next((free for free in range(self.partitions) if free not in taken), None)

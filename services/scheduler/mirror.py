@@ -1,0 +1,130 @@
+"""The mirror is the leader's memory of the queue: reading ten thousand heads from Redis is slow."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from services.scheduler.fleet import Fleet
+from shared.domain.fence import Fence
+from shared.domain.task import LatencyClass, Task, TaskId
+from shared.messages.bus import Position
+from shared.scheduling.backlog import Backlog
+from shared.scheduling.policy import WorkerView
+from shared.scheduling.queue import Lease
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """A task some worker has; `reported_at` is when the worker last listed it, None before."""
+
+    task: Task
+    lease: Lease
+    reported_at: float | None = None
+    streamed: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Mirror:
+    """Follows the store: changed only after Redis has said yes.
+
+    `origins` says where a living task lies in Kafka; tasks found in Redis at the start have none.
+    `typical` is the latest task of each class; `settled_s` the predicted work answered lately.
+    """
+
+    backlog: Backlog
+    fleet: Fleet
+    held: dict[TaskId, Held] = field(default_factory=dict)
+    by_worker: defaultdict[str, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
+    sessions: defaultdict[str, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
+    origins: dict[TaskId, Position | None] = field(default_factory=dict)
+    sizes: dict[TaskId, int] = field(default_factory=dict)
+    queued_bytes: int = 0
+    typical: dict[LatencyClass, Task] = field(default_factory=dict)
+    settled_s: float = 0.0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wait(self, task: Task, *, origin: Position | None, size: int) -> None:
+        """It waits in the store."""
+        self.release(task.id)
+        self.backlog.add(task)
+        self.typical[task.latency_class] = task
+        self._remember(task, origin, size)
+
+    def lend(self, task: Task, lease: Lease, *, reported_at: float | None = None) -> None:
+        """A worker has it."""
+        self.backlog.remove(task.id)
+        self.held[task.id] = Held(task=task, lease=lease, reported_at=reported_at)
+        self.by_worker[lease.worker].add(task.id)
+        self._remember(task, self.origins.get(task.id), self.sizes.get(task.id, 0))
+
+    def release(self, task_id: TaskId) -> Held | None:
+        """No worker has it any more."""
+        held = self.held.pop(task_id, None)
+        if held is not None:
+            self.by_worker[held.lease.worker].discard(task_id)
+        return held
+
+    def forget(self, task_id: TaskId) -> Held | None:
+        """It has ended."""
+        task = self.task(task_id)
+        if task and task.session:
+            self._leave(task.session, task_id)
+        self.backlog.remove(task_id)
+        self.origins.pop(task_id, None)
+        self.queued_bytes -= self.sizes.pop(task_id, 0)
+        return self.release(task_id)
+
+    def task(self, task_id: TaskId) -> Task | None:
+        held = self.held.get(task_id)
+        return held.task if held else self.backlog.get(task_id)
+
+    def superseded(self, session: str) -> list[Task]:
+        """Living completions of this editor session, all but the newest."""
+        found = (self.task(task_id) for task_id in self.sessions[session])
+        living = sorted((task for task in found if task), key=lambda t: (t.received_at, t.id))
+        return living[:-1]
+
+    def speaker(self, task_id: TaskId, fence: Fence) -> Held | None:
+        """The lease that this fence speaks for; None when it is stale."""
+        held = self.held.get(task_id)
+        return held if held is not None and held.lease.fence == fence else None
+
+    def living(self) -> Iterator[Task]:
+        yield from self.backlog.heads()
+        yield from (held.task for held in self.held.values())
+
+    def views(self, now: float, heard_within_s: float) -> list[WorkerView]:
+        return [
+            WorkerView(
+                name=seat.name,
+                to_partition=seat.to_partition,
+                slots=seat.report.slots,
+                held=len(self.by_worker[seat.name]),
+                served_at=seat.served_at,
+            )
+            for seat in self.fleet.listening(now, heard_within_s)
+        ]
+
+    def low_water(self, topic: str) -> dict[int, int] | None:
+        """Oldest living offset per partition; None while some task's place in Kafka is unknown."""
+        oldest: dict[int, int] = {}
+        for origin in self.origins.values():
+            if origin is None:
+                return None
+            if origin.topic == topic:
+                seen = oldest.get(origin.partition, origin.offset)
+                oldest[origin.partition] = min(seen, origin.offset)
+        return oldest
+
+    def _remember(self, task: Task, origin: Position | None, size: int) -> None:
+        self.origins[task.id] = origin
+        self.queued_bytes += size - self.sizes.get(task.id, 0)
+        self.sizes[task.id] = size
+        if task.supersedes and task.session:
+            self.sessions[task.session].add(task.id)
+
+    def _leave(self, session: str, task_id: TaskId) -> None:
+        self.sessions[session].discard(task_id)
+        if not self.sessions[session]:
+            del self.sessions[session]

@@ -1,0 +1,179 @@
+"""One scheduler leads a pool, the others stand by hot and begin where the last leader died."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from services.scheduler.endings import Endings
+from services.scheduler.fleet import Fleet
+from services.scheduler.mirror import Mirror
+from services.scheduler.rebuild import Rebuild
+from services.scheduler.scheduler import Knobs, Scheduler
+from services.scheduler.watch import ReplyLeases, Watch, consumer_group
+from shared.domain.clock import Clock
+from shared.domain.errors import Deposed, Unavailable
+from shared.domain.task import LatencyClass
+from shared.messages.bus import Bus, Record, Start, Subscription
+from shared.messages.catalogue import (
+    AttemptEnded,
+    LeaderElected,
+    TaskCancelled,
+    TaskClassified,
+    TaskDispatched,
+    WorkerReported,
+)
+from shared.messages.message import Message
+from shared.scheduling.backlog import Backlog
+from shared.scheduling.queue import DeadlineQueue, Snapshot
+from shared.telemetry import instruments
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Who stands for leadership of which pool, and the rules it would lead by."""
+
+    name: str
+    model: str
+    leader_ttl_s: float
+    knobs: Knobs
+    new_backlog: Callable[[], Backlog]
+
+
+@dataclass(slots=True, kw_only=True)
+class Throne:
+    queue: DeadlineQueue
+    bus: Bus
+    clock: Clock
+    replies: ReplyLeases
+    candidate: Candidate
+    leads: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def stand(self) -> None:
+        """Lead whenever elected, stand by otherwise; until cancelled."""
+        try:
+            while True:
+                if await self._is_elected():
+                    await self._lead()
+                await self.clock.sleep(self.candidate.leader_ttl_s / 8)
+        finally:
+            await asyncio.shield(self.queue.resign(self.candidate.name))
+
+    async def _is_elected(self) -> bool:
+        try:
+            return await self.queue.elect(self.candidate.name, self.candidate.leader_ttl_s)
+        except Unavailable as error:
+            log.warning("election postponed", extra={"reason": str(error)})
+            return False
+
+    async def _lead(self) -> None:
+        try:
+            await self._reign()
+        except* (Deposed, Unavailable) as errors:
+            reasons = [str(error) for error in errors.exceptions]
+            log.warning("reign over", extra={"reasons": reasons})
+        finally:
+            self.leads.clear()
+            instruments.leadership.set(0)
+
+    async def _reign(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            # Renewed from the first moment: a rebuild may take longer than the lease lives.
+            group.create_task(self._stay_elected())
+            epoch = await self._new_epoch()
+            snapshot = await self._opened(epoch)
+            scheduler = await self._scheduler(snapshot)
+            await scheduler.endings.resume(snapshot.endings)
+            watch = Watch(
+                scheduler=scheduler,
+                replies=self.replies,
+                model=self.candidate.model,
+                epoch=epoch,
+            )
+            for work in self._work(scheduler, watch):
+                group.create_task(work)
+            log.info("leading", extra={"epoch": epoch, "tasks": len(scheduler.mirror.origins)})
+            instruments.leadership.set(1)
+            self.leads.set()
+
+    async def _new_epoch(self) -> int:
+        """The offset of a record in Kafka: unique, growing, and never lost with Redis."""
+        elected = LeaderElected(
+            model=self.candidate.model, leader=self.candidate.name, at=self.clock.now()
+        )
+        return (await (await self.bus.publish(elected))).offset
+
+    async def _opened(self, epoch: int) -> Snapshot:
+        snapshot = await self.queue.open(epoch)
+        if snapshot.is_intact:
+            return snapshot
+        rebuild = Rebuild(
+            queue=self.queue, bus=self.bus, clock=self.clock, model=self.candidate.model
+        )
+        return await rebuild.run(epoch)
+
+    async def _scheduler(self, snapshot: Snapshot) -> Scheduler:
+        mirror = Mirror(
+            backlog=self.candidate.new_backlog(),
+            fleet=Fleet(
+                partitions=await self.bus.partitions(TaskDispatched.base_topic),
+                watched_since=self.clock.now(),
+            ),
+        )
+        for task in snapshot.waiting:
+            mirror.wait(task, origin=None, size=0)
+        for task, lease in snapshot.running:
+            mirror.lend(task, lease)
+        endings = Endings(queue=self.queue, bus=self.bus, clock=self.clock, mirror=mirror)
+        return Scheduler(
+            queue=self.queue,
+            bus=self.bus,
+            mirror=mirror,
+            endings=endings,
+            knobs=self.candidate.knobs,
+        )
+
+    def _work(self, scheduler: Scheduler, watch: Watch) -> Iterator[Coroutine[None, None, None]]:
+        for latency_class in LatencyClass:
+            topic = TaskClassified.topic_of(latency_class)
+            yield self._read(TaskClassified, topic, scheduler.enqueue)
+        yield self._read(TaskCancelled, TaskCancelled.base_topic, scheduler.cancel)
+        yield self._read(AttemptEnded, AttemptEnded.base_topic, scheduler.conclude)
+        yield self._listen(scheduler)
+        yield scheduler.keep_stepping()
+        yield scheduler.endings.confirm()
+        yield watch.keep()
+
+    async def _read(
+        self,
+        message: type[M],
+        topic: str,
+        handle: Callable[[Sequence[Record[M]]], Awaitable[None]],
+    ) -> None:
+        """All partitions, without a group's slow rebalance: the epoch keeps a second reader out."""
+        partitions = frozenset(range(await self.bus.partitions(topic)))
+        group = consumer_group(self.candidate.model)
+        await self.bus.consume(
+            Subscription(message=message, topic=topic, group=group, partitions=partitions), handle
+        )
+
+    async def _listen(self, scheduler: Scheduler) -> None:
+        topic = WorkerReported.base_topic
+        await self.bus.consume(
+            Subscription(message=WorkerReported, topic=topic, start=Start.LATEST), scheduler.hear
+        )
+
+    async def _stay_elected(self) -> None:
+        while True:
+            await self.clock.sleep(self.candidate.leader_ttl_s / 4)
+            try:
+                if not await self.queue.elect(self.candidate.name, self.candidate.leader_ttl_s):
+                    raise Deposed("the lease of leadership went to another scheduler")
+            except Unavailable as error:
+                # Nobody can be elected either while Redis is away, and nothing is written.
+                log.warning("leadership not renewed", extra={"reason": str(error)})

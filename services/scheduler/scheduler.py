@@ -1,0 +1,259 @@
+"""The scheduler decides which task runs next and where, and is the only one to end a task."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from services.scheduler.endings import Endings
+from services.scheduler.fleet import wire_name
+from services.scheduler.mirror import Held, Mirror
+from shared.domain.errors import Unavailable
+from shared.domain.outcome import Attempt, Outcome
+from shared.domain.task import Task
+from shared.messages.body import Body
+from shared.messages.bus import Bus, Record
+from shared.messages.catalogue import (
+    AttemptEnded,
+    DeadLettered,
+    TaskCancelled,
+    TaskClassified,
+    TaskDispatched,
+    WorkerAdmitted,
+    WorkerReported,
+)
+from shared.scheduling.plan import Assignment, plan
+from shared.scheduling.queue import Claim, DeadlineQueue, Entry, Lease, Put
+from shared.telemetry import instruments, names, tracing
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """`lease_s`: silence after which a worker's tasks are taken back; `suspect_s`: silence after
+    which it is sent nothing new; `attempts`: how often a task may start; `starvation_s`: nobody
+    waits longer while others are served."""
+
+    lease_s: float = 3.0
+    suspect_s: float = 0.3
+    attempts: int = 3
+    starvation_s: float = 60.0
+    max_queued: int = 20_000
+    max_queued_bytes: int = 128 * 1024 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Scheduler:
+    """One reign over one pool; every method is safe to repeat."""
+
+    queue: DeadlineQueue
+    bus: Bus
+    mirror: Mirror
+    endings: Endings
+    knobs: Knobs
+
+    async def enqueue(self, records: Sequence[Record[TaskClassified]]) -> None:
+        entries = [
+            Entry(task=record.message.task, body=encoded_body(record.message.body))
+            for record in records
+        ]
+        for record, entry, put in zip(records, entries, await self.queue.put(entries), strict=True):
+            if put is not Put.KNOWN:
+                self.mirror.wait(entry.task, origin=record.position, size=len(entry.body))
+                await self._welcome(entry.task, put)
+            elif entry.task.id in self.mirror.origins:
+                # Read again after a failover: now its place in Kafka is known.
+                self.mirror.origins[entry.task.id] = record.position
+        self.mirror.changed.set()
+
+    async def cancel(self, records: Sequence[Record[TaskCancelled]]) -> None:
+        for record in records:
+            task = self.mirror.task(record.message.task_id)
+            if task is None:
+                await self.queue.bar(record.message.task_id)
+            else:
+                await self.endings.give_up(task, Outcome.CANCELLED)
+
+    async def hear(self, records: Sequence[Record[WorkerReported]]) -> None:
+        for record in records:
+            report = record.message
+            for former in tuple(self.mirror.fleet.former_lives(report)):
+                await self.abandon(former)
+            seat = self.mirror.fleet.hear(report, self._now())
+            if seat is None:
+                log.error("no dispatch partition is free", extra={"worker": report.worker})
+                continue
+            if report.to_partition != seat.to_partition:
+                await self._admit(report, seat.to_partition)
+            self._note_running(report)
+        self.mirror.changed.set()
+
+    async def conclude(self, records: Sequence[Record[AttemptEnded]]) -> None:
+        await asyncio.gather(*(self._conclude(record.message) for record in records))
+
+    async def step(self) -> None:
+        """Plan on the mirror, then act: an atomic claim each, then the dispatch."""
+        now = self._now()
+        decided = plan(
+            self.mirror.backlog,
+            self.mirror.views(now, self.knobs.suspect_s),
+            now=now,
+            starvation_s=self.knobs.starvation_s,
+        )
+        for task in decided.expired:
+            await self.endings.give_up(task, Outcome.EXPIRED)
+        if decided.dispatch:
+            await self._dispatch(decided.dispatch, now)
+
+    async def keep_stepping(self) -> None:
+        """A step on every change, and one a while later, because worth runs out unannounced."""
+        while True:
+            try:
+                async with asyncio.timeout(_PAUSE_S):
+                    await self.mirror.changed.wait()
+            except TimeoutError:
+                pass
+            self.mirror.changed.clear()
+            try:
+                await self.step()
+            except Unavailable as error:
+                log.warning("step postponed", extra={"reason": str(error)})
+                await self.endings.clock.sleep(_PAUSE_S)
+                self.mirror.changed.set()
+
+    async def abandon(self, worker: str) -> None:
+        """The worker is dead, or as good as dead: take back all it has."""
+        for task_id in tuple(self.mirror.by_worker.pop(worker, ())):
+            await self.take_back(self.mirror.held[task_id], reason="its worker was lost")
+        self.mirror.fleet.seats.pop(worker, None)
+
+    async def take_back(self, held: Held, *, reason: str, is_start: bool = True) -> None:
+        """Queue it again unless the client has read from it, or it was started too often."""
+        task = replace(held.task, attempts=held.task.attempts + (1 if is_start else 0))
+        await self.endings.revoke(held.lease)
+        if held.streamed:
+            await self.endings.give_up(task, Outcome.FAILED, error=f"{reason} after it had begun")
+        elif task.attempts >= self.knobs.attempts:
+            await self._dead_letter(task, reason)
+        elif await self.queue.requeue(task, held.lease.fence):
+            self.mirror.wait(
+                task, origin=self.mirror.origins.get(task.id), size=self.mirror.sizes[task.id]
+            )
+            self.mirror.changed.set()
+
+    async def dispatch_again(self, held: Held) -> None:
+        """The worker never listed it: the record may never have been written."""
+        body = await self.queue.body(held.task.id)
+        if body is not None:
+            await self._send(held.task, held.lease, body)
+
+    def _now(self) -> float:
+        return self.endings.clock.now()
+
+    async def _welcome(self, task: Task, put: Put) -> None:
+        if put is Put.CANCELLED:
+            await self.endings.give_up(task, Outcome.CANCELLED)
+            return
+        if task.supersedes and task.session is not None:
+            for older in self.mirror.superseded(task.session):
+                await self.endings.give_up(older, Outcome.SUPERSEDED)
+
+    async def _dispatch(self, assignments: Sequence[Assignment], now: float) -> None:
+        claims = [
+            Claim(
+                task_id=assignment.task.id,
+                worker=assignment.worker.name,
+                to_partition=assignment.worker.to_partition,
+                at=now,
+            )
+            for assignment in assignments
+        ]
+        claimed = await self.queue.claim(claims)
+        for assignment, answer in zip(assignments, claimed, strict=True):
+            await self._start(assignment, answer, now)
+
+    async def _start(
+        self, assignment: Assignment, claimed: tuple[Lease, bytes] | None, now: float
+    ) -> None:
+        task = assignment.task
+        instruments.queue_duration.record(now - task.received_at, {names.KIND: task.kind})
+        if claimed is None or task.id not in self.mirror.backlog:
+            # It ended while it was being claimed; whoever ended it has forgotten it already.
+            self.mirror.backlog.remove(task.id)
+            return
+        lease, body = claimed
+        self.mirror.lend(task, lease)
+        self.mirror.fleet.seats[lease.worker].served_at = assignment.worker.served_at or now
+        await self._send(task, lease, body)
+        tracing.record_span(
+            names.SPAN_QUEUE,
+            parent=task.traceparent,
+            start_at=task.received_at,
+            end_at=now,
+            attributes={names.TASK_ID: task.id, names.SLACK_S: task.deadline_at - now},
+        )
+
+    async def _send(self, task: Task, lease: Lease, body: bytes) -> None:
+        await self.bus.publish(
+            TaskDispatched(
+                task=task,
+                body=Body.model_validate_json(body),
+                fence=lease.fence,
+                worker=lease.worker,
+                to_partition=lease.to_partition,
+                dispatched_at=self._now(),
+                lease_s=self.knobs.lease_s,
+            )
+        )
+
+    async def _conclude(self, attempt: AttemptEnded) -> None:
+        held = self.mirror.speaker(attempt.task_id, attempt.fence)
+        if held is None:
+            return
+        held.streamed |= attempt.first_token_at is not None
+        match attempt.result:
+            case Attempt.COMPLETED:
+                await self.endings.finish(held.task, attempt)
+            case Attempt.REFUSED:
+                await self.endings.give_up(held.task, Outcome.FAILED, error=attempt.error)
+            case Attempt.FAILED:
+                await self.take_back(held, reason=attempt.error or "the engine failed")
+            case Attempt.RETURNED | Attempt.ABORTED:
+                await self.take_back(held, reason="the worker gave it back", is_start=False)
+
+    async def _dead_letter(self, task: Task, reason: str) -> None:
+        position = self.mirror.origins.get(task.id)
+        await self.bus.publish(
+            DeadLettered(
+                source_topic=position.topic if position else TaskClassified.base_topic,
+                source_partition=position.partition if position else -1,
+                source_offset=position.offset if position else -1,
+                reason=f"started {task.attempts} times; the last time {reason}",
+                at=self._now(),
+                task_id=task.id,
+                traceparent=task.traceparent,
+            )
+        )
+        await self.endings.give_up(task, Outcome.DEAD_LETTERED, error=reason)
+
+    async def _admit(self, report: WorkerReported, to_partition: int) -> None:
+        await self.bus.publish(
+            WorkerAdmitted(
+                worker=report.worker, incarnation=report.incarnation, to_partition=to_partition
+            )
+        )
+
+    def _note_running(self, report: WorkerReported) -> None:
+        now = self._now()
+        for running in report.tasks:
+            held = self.mirror.speaker(running.task_id, running.fence)
+            if held is not None and held.lease.worker == wire_name(report):
+                held.reported_at = now
+                held.streamed |= running.streamed
+
+
+def encoded_body(body: Body) -> bytes:
+    return body.model_dump_json(exclude_none=True).encode()

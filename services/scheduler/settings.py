@@ -1,0 +1,42 @@
+"""What an operator can set about a scheduler."""
+
+import os
+import socket
+
+from pydantic import Field, field_validator
+
+from services.scheduler.scheduler import Knobs
+from shared.runtime.settings import ServiceSettings
+from shared.scheduling.policies import POLICIES
+
+
+class SchedulerSettings(ServiceSettings):
+    redis_url: str
+    policy: str = "least_slack"
+    scheduler_name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    profile: str = "reference"
+    lease_s: float = Field(default=3.0, ge=0.5, le=60)
+    suspect_s: float = Field(default=0.3, ge=0.2, le=10)
+    leader_ttl_s: float = Field(default=2.0, ge=0.5, le=60)
+    attempts: int = Field(default=3, ge=1, le=20)
+    starvation_s: float = Field(default=60.0, gt=0)
+    max_queued: int = Field(default=20_000, ge=1)
+    max_queued_bytes: int = Field(default=128 * 1024 * 1024, ge=1)
+    retention_s: float = Field(default=3600.0, ge=60)
+
+    @field_validator("policy")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in POLICIES:
+            raise ValueError(f"expected one of {', '.join(POLICIES)}")
+        return name
+
+    def knobs(self) -> Knobs:
+        return Knobs(
+            lease_s=self.lease_s,
+            suspect_s=self.suspect_s,
+            attempts=self.attempts,
+            starvation_s=self.starvation_s,
+            max_queued=self.max_queued,
+            max_queued_bytes=self.max_queued_bytes,
+        )

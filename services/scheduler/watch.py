@@ -1,0 +1,155 @@
+"""The watch looks after what no message announces: silence, lost dispatches, vanished clients."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.scheduler.mirror import Held
+from services.scheduler.scheduler import Scheduler
+from shared.domain.errors import Deposed, Unavailable
+from shared.domain.outcome import Outcome
+from shared.domain.task import LatencyClass, ReplyAddress, Task
+from shared.messages.catalogue import BacklogReported, ClassBacklog, TaskClassified
+from shared.scheduling.forecast import Pace, Wait, forecast
+
+log = logging.getLogger(__name__)
+
+_BEAT_S = 0.1
+_SLOW_BEATS = 10  # once a second
+_RESEND_AFTER_S = 0.3
+# Longer than a reply lease lives: an ingress that only lost Redis for a while keeps its tasks.
+_CLIENT_GONE_AFTER_S = 15.0
+
+
+class ReplyLeases(Protocol):
+    async def live(self) -> Mapping[int, str]:
+        """Reply partition -> incarnation of the ingress that leases it."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    scheduler: Scheduler
+    replies: ReplyLeases
+    model: str
+    epoch: int
+    pace: Pace = field(default_factory=Pace)
+    gone_since: dict[ReplyAddress, float] = field(default_factory=dict)
+
+    async def keep(self) -> None:
+        """Beats until cancelled; raises Deposed when the store was lost and must be rebuilt."""
+        beat = 0
+        while True:
+            await self.scheduler.endings.clock.sleep(_BEAT_S)
+            beat += 1
+            try:
+                await self._quick_duties()
+                if beat % _SLOW_BEATS == 0:
+                    await self._slow_duties()
+            except Unavailable as error:
+                log.warning("watch postponed", extra={"reason": str(error)})
+
+    async def _quick_duties(self) -> None:
+        now = self.scheduler.endings.clock.now()
+        await self._take_back_from_the_silent(now)
+        await self._chase_dispatches(now)
+        await self._report(now)
+
+    async def _slow_duties(self) -> None:
+        if not await self.scheduler.queue.is_intact():
+            raise Deposed("the store has lost its memory: lead again, and rebuild it from Kafka")
+        await self._cancel_for_vanished_clients(self.scheduler.endings.clock.now())
+        await self._mark_low_water()
+
+    async def _take_back_from_the_silent(self, now: float) -> None:
+        mirror, knobs = self.scheduler.mirror, self.scheduler.knobs
+        for worker in {*mirror.by_worker, *mirror.fleet.seats}:
+            if mirror.fleet.is_silent(worker, now, knobs.lease_s):
+                log.warning("worker lost", extra={"worker": worker})
+                await self.scheduler.abandon(worker)
+
+    async def _chase_dispatches(self, now: float) -> None:
+        for held in tuple(self.scheduler.mirror.held.values()):
+            if self._is_overdue(held, now):
+                await self._chase(held, now)
+
+    def _is_overdue(self, held: Held, now: float) -> bool:
+        """Its worker speaks, but not of this task."""
+        since = held.lease.at if held.reported_at is None else held.reported_at
+        seat = self.scheduler.mirror.fleet.seats.get(held.lease.worker)
+        return seat is not None and seat.heard_at - since > _RESEND_AFTER_S and now > since
+
+    async def _chase(self, held: Held, now: float) -> None:
+        since = held.lease.at if held.reported_at is None else held.reported_at
+        if now - since > self.scheduler.knobs.lease_s:
+            await self.scheduler.take_back(held, reason="its worker does not know it")
+        elif held.reported_at is None:
+            await self.scheduler.dispatch_again(held)
+
+    async def _cancel_for_vanished_clients(self, now: float) -> None:
+        live = await self.replies.live()
+        seen: dict[ReplyAddress, float] = {}
+        vanished: list[Task] = []
+        for task in self.scheduler.mirror.living():
+            address = task.reply_to
+            if task.detached or live.get(address.partition) == address.incarnation:
+                continue
+            seen[address] = self.gone_since.get(address, now)
+            if now - seen[address] > _CLIENT_GONE_AFTER_S:
+                vanished.append(task)
+        self.gone_since = seen
+        for task in vanished:
+            await self.scheduler.endings.give_up(task, Outcome.CANCELLED, error="its ingress died")
+
+    async def _mark_low_water(self) -> None:
+        """Where a rebuild has to begin: the oldest living task of each partition."""
+        bus = self.scheduler.bus
+        for latency_class in LatencyClass:
+            topic = TaskClassified.topic_of(latency_class)
+            oldest = self.scheduler.mirror.low_water(topic)
+            if oldest is None:
+                return
+            read = await bus.committed(topic, consumer_group(self.model))
+            marks = {partition: oldest.get(partition, read[partition]) for partition in read}
+            if marks:
+                await bus.commit(topic, low_water_group(self.model), marks)
+
+    async def _report(self, now: float) -> None:
+        mirror, knobs = self.scheduler.mirror, self.scheduler.knobs
+        views = mirror.views(now, knobs.lease_s)
+        waits = forecast(
+            mirror.backlog, views, typical=mirror.typical.values(), pace=self.pace, now=now
+        )
+        queued, queued_bytes = len(mirror.backlog), mirror.queued_bytes
+        await self.scheduler.bus.publish(
+            BacklogReported(
+                model=self.model,
+                epoch=self.epoch,
+                at=now,
+                workers=len(views),
+                slots=sum(view.slots for view in views),
+                queued_bytes=queued_bytes,
+                is_full=queued >= knobs.max_queued or queued_bytes >= knobs.max_queued_bytes,
+                classes={klass: _on_the_wire(wait) for klass, wait in waits.items()},
+            )
+        )
+        self._learn_pace(len(views))
+
+    def _learn_pace(self, workers: int) -> None:
+        mirror = self.scheduler.mirror
+        if len(mirror.backlog):
+            self.pace.learn(settled_s=mirror.settled_s, workers=workers, elapsed_s=_BEAT_S)
+        mirror.settled_s = 0.0
+
+
+def consumer_group(model: str) -> str:
+    return f"scheduler.{model}"
+
+
+def low_water_group(model: str) -> str:
+    return f"scheduler.{model}.low-water"
+
+
+def _on_the_wire(wait: Wait) -> ClassBacklog:
+    return ClassBacklog(queued=wait.queued, wait_s=wait.wait_s, work_s=wait.work_s)

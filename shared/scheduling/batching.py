@@ -1,0 +1,239 @@
+"""Continuous batching: an engine's step decodes one token of each sequence and prefills what fits.
+
+Pure: `Batch.next_step` says what the next step does and how long it takes; whoever drives it lets
+that time pass. A step costs what joins, leaves and prefills in it, not what decodes: decoding
+sequences all move by one, so that their progress is the difference of two step numbers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from shared.scheduling.step_time import EngineProfile
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Sequence:
+    """One request in an engine; smaller priority is sooner, ties go first come first served."""
+
+    prompt_tokens: int
+    output_tokens: int
+    priority: int = 0
+    arrival: int = 0
+    # Tokens to prefill: the prompt, and after a preemption what had been decoded too.
+    target_tokens: int = 0
+    prefilled_tokens: int = 0
+    emitted_before: int = 0
+    joined_step: int = 0
+
+    def rank(self) -> tuple[int, int]:
+        return (self.priority, self.arrival)
+
+    def unprefilled_tokens(self) -> int:
+        return self.target_tokens - self.prefilled_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step did: each of `emitted` got one token; `finished` are those that got their last.
+
+    `prefill_context` is Σ over chunks of chunk tokens · tokens already in the cache.
+    """
+
+    duration_s: float
+    prefill_tokens: int
+    prefill_context: int
+    decoded: int
+    kv_tokens: int
+    emitted: tuple[Sequence, ...]
+    finished: tuple[Sequence, ...]
+    preempted: tuple[Sequence, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """The sequences of one engine, waiting and running.
+
+    A sequence is admitted to the KV cache with its whole prompt; when decoding needs more than
+    there is, the running sequence of the last rank is preempted and later recomputed, as vLLM does.
+    """
+
+    profile: EngineProfile
+    steps: int = 0
+    reserved_tokens: int = 0
+    unprefilled_tokens: int = 0
+    _arrivals: int = 0
+    _context_tokens: int = 0
+    _waiting: list[tuple[tuple[int, int], Sequence]] = field(default_factory=list)
+    _waits: set[Sequence] = field(default_factory=set)
+    _prefilling: dict[Sequence, None] = field(default_factory=dict)
+    _decoding: dict[Sequence, None] = field(default_factory=dict)
+    _endings: list[tuple[int, int, Sequence]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Otherwise a full house of decoding sequences would leave no room for itself.
+        if self.profile.chunk_tokens < self.profile.max_sequences:
+            raise ValueError("chunk_tokens must be at least max_sequences")
+
+    @property
+    def running(self) -> int:
+        return len(self._prefilling) + len(self._decoding)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waits)
+
+    def is_idle(self) -> bool:
+        return not (self._waits or self._prefilling or self._decoding)
+
+    def fits(self, prompt_tokens: int, output_tokens: int) -> bool:
+        """Could this sequence ever run here, were it alone?"""
+        profile = self.profile
+        limit = min(profile.context_tokens, profile.kv_capacity_tokens)
+        return prompt_tokens + output_tokens <= limit
+
+    def admit(self, sequence: Sequence) -> None:
+        """Let it wait for its place. Raises ValueError when it could not even run alone."""
+        if min(sequence.prompt_tokens, sequence.output_tokens) < 1:
+            raise ValueError("a sequence has at least one token of prompt and one of output")
+        if not self.fits(sequence.prompt_tokens, sequence.output_tokens):
+            raise ValueError("the sequence is longer than the engine can hold")
+        self._arrivals += 1
+        sequence.arrival = self._arrivals
+        sequence.target_tokens = sequence.prompt_tokens
+        self._wait(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Take it out wherever it is; one that has finished or left is no error."""
+        if sequence in self._waits:
+            self._waits.discard(sequence)
+            self.unprefilled_tokens -= sequence.target_tokens
+        elif sequence in self._prefilling:
+            del self._prefilling[sequence]
+            self.unprefilled_tokens -= sequence.unprefilled_tokens()
+            self.reserved_tokens -= sequence.target_tokens
+        elif sequence in self._decoding:
+            self._leave(sequence)
+
+    def emitted(self, sequence: Sequence) -> int:
+        """Tokens it has produced so far, at the end of the last step."""
+        if sequence in self._decoding:
+            return sequence.emitted_before + 1 + self.steps - sequence.joined_step
+        return sequence.emitted_before
+
+    def next_step(self) -> Step | None:
+        """Plan and do one step; None when there is nothing to do."""
+        preempted = self._make_room()
+        decoded = len(self._decoding)
+        prefill_tokens, prefill_context, prefilled = self._prefill(
+            self.profile.chunk_tokens - decoded, may_admit=not preempted
+        )
+        if not decoded and not prefill_tokens:
+            return None
+        self.steps += 1
+        self.reserved_tokens += decoded
+        self._context_tokens += decoded
+        kv_tokens = self._context_tokens
+        for sequence in prefilled:
+            self._join(sequence)
+        emitted = tuple(self._decoding)
+        duration_s = self.profile.step_time.step_s(
+            prefill_tokens=prefill_tokens,
+            prefill_context=prefill_context,
+            sequences=decoded,
+            kv_tokens=kv_tokens,
+        )
+        return Step(
+            duration_s=duration_s,
+            prefill_tokens=prefill_tokens,
+            prefill_context=prefill_context,
+            decoded=decoded,
+            kv_tokens=kv_tokens,
+            emitted=emitted,
+            finished=tuple(self._finish()),
+            preempted=preempted,
+        )
+
+    def _wait(self, sequence: Sequence) -> None:
+        sequence.prefilled_tokens = 0
+        self.unprefilled_tokens += sequence.target_tokens
+        self._waits.add(sequence)
+        heappush(self._waiting, (sequence.rank(), sequence))
+
+    def _make_room(self) -> tuple[Sequence, ...]:
+        """Preempt from the end until every decoding sequence has place for one more token."""
+        preempted: list[Sequence] = []
+        while self.reserved_tokens + len(self._decoding) > self.profile.kv_capacity_tokens:
+            last = max((*self._decoding, *self._prefilling), key=Sequence.rank)
+            emitted = self.emitted(last)
+            self.remove(last)
+            last.emitted_before = emitted
+            last.target_tokens = last.prompt_tokens + emitted
+            self._wait(last)
+            preempted.append(last)
+        return tuple(preempted)
+
+    def _prefill(self, budget: int, *, may_admit: bool) -> tuple[int, int, list[Sequence]]:
+        """Chunks for those in prefill, then for newcomers: tokens, context, who is through."""
+        tokens = context = 0
+        through: list[Sequence] = []
+        for sequence in self._prefill_order(may_admit=may_admit):
+            chunk = min(budget - tokens, sequence.unprefilled_tokens())
+            tokens += chunk
+            context += chunk * sequence.prefilled_tokens
+            sequence.prefilled_tokens += chunk
+            if not sequence.unprefilled_tokens():
+                through.append(sequence)
+            if tokens == budget:
+                break
+        self.unprefilled_tokens -= tokens
+        return tokens, context, through
+
+    def _prefill_order(self, *, may_admit: bool) -> Iterable[Sequence]:
+        if self.profile.chunk_tokens == len(self._decoding):
+            return
+        yield from tuple(self._prefilling)
+        while may_admit and (newcomer := self._admissible()):
+            heappop(self._waiting)
+            self._waits.discard(newcomer)
+            self._prefilling[newcomer] = None
+            self.reserved_tokens += newcomer.target_tokens
+            yield newcomer
+
+    def _admissible(self) -> Sequence | None:
+        """The first of those that wait, when there is a seat and KV for its whole prompt."""
+        while self._waiting and self._waiting[0][1] not in self._waits:
+            heappop(self._waiting)
+        if not self._waiting or self.running >= self.profile.max_sequences:
+            return None
+        first = self._waiting[0][1]
+        # The decoding ones are about to take one more token each.
+        needed = self.reserved_tokens + len(self._decoding) + first.target_tokens
+        return first if needed <= self.profile.kv_capacity_tokens else None
+
+    def _join(self, sequence: Sequence) -> None:
+        """Prefill is through: the last chunk's step gives the first token."""
+        del self._prefilling[sequence]
+        self._decoding[sequence] = None
+        sequence.joined_step = self.steps
+        self._context_tokens += sequence.target_tokens
+        remaining = sequence.output_tokens - sequence.emitted_before - 1
+        heappush(self._endings, (self.steps + remaining, sequence.arrival, sequence))
+
+    def _finish(self) -> Iterable[Sequence]:
+        while self._endings and self._endings[0][0] <= self.steps:
+            last_step, _, sequence = heappop(self._endings)
+            # Those of removed sequences, and from before a preemption, are stale.
+            if sequence in self._decoding and self._last_step(sequence) == last_step:
+                self._leave(sequence)
+                yield sequence
+
+    def _last_step(self, sequence: Sequence) -> int:
+        return sequence.joined_step + sequence.output_tokens - sequence.emitted_before - 1
+
+    def _leave(self, sequence: Sequence) -> None:
+        held = sequence.target_tokens + self.steps - sequence.joined_step
+        sequence.emitted_before = self.emitted(sequence)
+        del self._decoding[sequence]
+        self._context_tokens -= held
+        self.reserved_tokens -= held
