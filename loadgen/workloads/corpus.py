@@ -3,13 +3,13 @@
 Tokens are taken as four characters each, which is close for code; no tokenizer is needed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypedDict
 
 from loadgen.workloads.arrival import Arrival
-from loadgen.workloads.mixes import COMPLETION, GENERATION, TRANSLATION
+from loadgen.workloads.mixes import COMPLETION, GENERATION, SUMMARIZATION, TRANSLATION
 from loadgen.workloads.phrasing import ASKING, LANGUAGES
 from loadgen.workloads.sources import Library, Source, Unit, standard_library
 
@@ -18,6 +18,8 @@ CHARS_PER_TOKEN: Final = 4
 _PREFIX_SHARE: Final = 0.75
 # A file about twice as long as the question has enough functions that fit in.
 _ROOM_FOR_WHOLE_UNITS: Final = 2
+_CLOSE_ENOUGH: Final = 0.15
+_TRIES: Final = 6
 _BETWEEN_UNITS: Final = "\n\n\n"
 
 
@@ -39,6 +41,14 @@ class Prompt:
     middle: str | None = None
     messages: tuple[ChatMessage, ...] = ()
     code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a question is about: whole functions and classes, so that the code parses."""
+
+    name: str
+    code: str
 
 
 class Corpus:
@@ -78,11 +88,21 @@ class Corpus:
     def _question(self, arrival: Arrival, rng: Random) -> Prompt:
         asking = rng.choice(ASKING[arrival.kind])
         budget = arrival.prompt_tokens * CHARS_PER_TOKEN - len(_asked(asking, ""))
-        source = self._library.choose(rng, at_least_chars=budget * _ROOM_FOR_WHOLE_UNITS)
-        name, code = _subject(source, arrival.kind, budget, rng)
+        subject = self._subject(arrival.kind, budget, rng)
         language = LANGUAGES.get(arrival.language or "", "")
-        text = _asked(asking.format(name=name, language=language), code)
-        return Prompt(text=text, messages=({"role": "user", "content": text},), code=code)
+        text = _asked(asking.format(name=subject.name, language=language), subject.code)
+        return Prompt(text=text, messages=({"role": "user", "content": text},), code=subject.code)
+
+    def _subject(self, kind: str, budget: int, rng: Random) -> Subject:
+        """What is asked about, from the first file that has enough small enough pieces."""
+        tries: list[Subject] = []
+        for _ in range(_TRIES):
+            source = self._library.choose(rng, at_least_chars=budget * _ROOM_FOR_WHOLE_UNITS)
+            subject = _SUBJECTS[kind](source, budget, rng)
+            if abs(len(subject.code) - budget) <= budget * _CLOSE_ENOUGH:
+                return subject
+            tries.append(subject)
+        return min(tries, key=lambda subject: abs(len(subject.code) - budget))
 
 
 def _split(budget: int, most_before: int, most_after: int) -> tuple[int, int]:
@@ -113,25 +133,28 @@ def _asked(asking: str, code: str) -> str:
     return f"{asking}\n\n```python\n{code}\n```"
 
 
-def _subject(source: Source, kind: str, budget: int, rng: Random) -> tuple[str, str]:
-    """Name and code of what is asked about; whole units, so that it parses."""
-    if kind == GENERATION:
-        return _unwritten(source, budget, rng)
-    wanted = [unit for unit in source.units if unit.is_function or kind != TRANSLATION]
-    chosen = _units_about(wanted, budget, rng) or [min(wanted, key=_length)]
+def _anything(source: Source, budget: int, rng: Random) -> Subject:
+    return _whole_units(source.units, budget, rng)
+
+
+def _functions(source: Source, budget: int, rng: Random) -> Subject:
+    return _whole_units([unit for unit in source.units if unit.is_function], budget, rng)
+
+
+def _whole_units(units: Sequence[Unit], budget: int, rng: Random) -> Subject:
+    chosen = _units_about(units, budget, rng) or [min(units, key=_length)]
     # The longest is what the question names; the rest is there because it was nearby.
-    return max(chosen, key=_length).name, _in_file_order(chosen)
+    return Subject(name=max(chosen, key=_length).name, code=_in_file_order(chosen))
 
 
-def _unwritten(source: Source, budget: int, rng: Random) -> tuple[str, str]:
+def _unwritten(source: Source, budget: int, rng: Random) -> Subject:
     """A function to implement, below other code of its module."""
     stubs = [(unit, unit.stub) for unit in source.units if unit.stub]
     fitting = [(unit, stub) for unit, stub in stubs if len(stub) <= budget]
     target, stub = rng.choice(fitting or [min(stubs, key=lambda pair: len(pair[1]))])
     others = [unit for unit in source.units if not unit.overlaps(target)]
-    context = _units_about(others, budget - len(stub), rng)
-    code = _in_file_order(context)
-    return target.name, code + _BETWEEN_UNITS + stub if code else stub
+    context = _in_file_order(_units_about(others, budget - len(stub), rng))
+    return Subject(name=target.name, code=_BETWEEN_UNITS.join(filter(None, [context, stub])))
 
 
 def _units_about(units: Iterable[Unit], budget: int, rng: Random) -> list[Unit]:
@@ -157,3 +180,10 @@ def _length(unit: Unit) -> int:
 def _in_file_order(units: Iterable[Unit]) -> str:
     ordered = sorted(units, key=lambda unit: unit.first_line)
     return _BETWEEN_UNITS.join(unit.code for unit in ordered)
+
+
+_SUBJECTS: Final[Mapping[str, Callable[[Source, int, Random], Subject]]] = {
+    GENERATION: _unwritten,
+    SUMMARIZATION: _anything,
+    TRANSLATION: _functions,
+}

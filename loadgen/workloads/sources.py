@@ -22,7 +22,7 @@ _SKIPPED: Final = frozenset(
     {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__"}
 )
 # Smaller files hold no function worth asking about; larger ones take long to parse.
-_FILE_BYTES: Final = range(2_000, 120_000)
+_FILE_BYTES: Final = range(2_000, 80_000)
 _FILES: Final = 150
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

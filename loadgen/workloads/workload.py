@@ -7,6 +7,7 @@ text of one when it is wanted.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from sys import intern
 from typing import Final
 
 from loadgen.workloads.arrival import Arrival
@@ -111,6 +112,7 @@ def _arrivals(
     seed: int,
 ) -> Iterator[Arrival]:
     rng = _stream(seed, "texts")
+    languages = tuple(LANGUAGES)
     cuts: dict[tuple[int, int], int] = {}
     for at_s, kind, stroke, (prompt, output) in zip(instants, kinds, strokes, sizes, strict=True):
         cut = rng.getrandbits(_CUT_BITS)
@@ -124,13 +126,13 @@ def _arrivals(
             route=kind.route,
             prompt_tokens=prompt,
             output_tokens=output,
-            tenant=f"tenant-{tenant + 1}",
+            tenant=intern(f"tenant-{tenant + 1}"),
             cut=cut,
             seed=rng.getrandbits(_SEED_BITS),
-            session=f"editor-{stroke.session}" if stroke else None,
+            session=intern(f"editor-{stroke.session}") if stroke else None,
             typed_chars=stroke.typed_chars if stroke else 0,
             cancel_at_s=stroke.cancel_at_s if stroke else None,
             superseded=stroke is not None and stroke.superseded,
-            language=rng.choice(tuple(LANGUAGES)) if kind.name == TRANSLATION else None,
+            language=rng.choice(languages) if kind.name == TRANSLATION else None,
             batch=rng.random() < kind.batch_share,
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from statistics import mean
 
 import pytest
 from hypothesis import given, settings
@@ -131,14 +132,16 @@ def test_the_code_of_every_question_parses(kind: str, cut: int, tokens: int) -> 
 
 
 @pytest.mark.parametrize("kind", QUESTIONS)
-def test_questions_are_about_as_long_as_asked(kind: str) -> None:
-    lengths = [
-        len(CORPUS.render(an_arrival(kind=kind, cut=cut, prompt_tokens=900)).text)
-        for cut in range(100)
+@pytest.mark.parametrize("tokens", [60, 300, 900, 4_000, 8_000])
+def test_questions_are_about_as_long_as_asked(kind: str, tokens: int) -> None:
+    shares = [
+        len(CORPUS.render(an_arrival(kind=kind, cut=cut, prompt_tokens=tokens)).text)
+        / (tokens * CHARS_PER_TOKEN)
+        for cut in range(40)
     ]
-    close = [chars for chars in lengths if 0.75 <= chars / (900 * CHARS_PER_TOKEN) <= 1.02]
 
-    assert len(close) >= 90
+    assert mean(shares) == pytest.approx(1, abs=0.1)
+    assert sum(0.8 <= share <= 1.2 for share in shares) >= 36
 
 
 def test_what_is_to_be_implemented_ends_with_its_docstring() -> None:
