@@ -15,8 +15,12 @@ from typing import Final
 from loadgen.workloads.quantiles import Quantiles, stratified
 from loadgen.workloads.trace import TraceRow
 
-AZURE_CODE_FILE: Final = "AzureLLMInferenceTrace_code.csv"
+# Where the trace is, for whoever wants to replay the real one, and how to know it.
+AZURE_CODE_URL: Final = (
+    "https://github.com/Azure/AzurePublicDataset/blob/master/data/AzureLLMInferenceTrace_code.csv"
+)
 AZURE_CODE_SHA256: Final = "54e9a6d2a4bd06ba1e060304b900abbc74cbea53de96506e60fe5bb4f2277fb6"
+# Of the twin over many hours; the hour of the trace has 2.57 a second.
 AZURE_RATE: Final = 2.59
 
 # One hour of the trace holds about as many bursts as there are strata.
