@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 from opentelemetry.trace import SpanKind as SdkKind
 from opentelemetry.trace.status import Status, StatusCode
 
-from shared.telemetry.spans import Attributes, FinishedSpan, SpanKind
+from shared.telemetry.spans import Attributes, FinishedSpan, SpanKind, nanoseconds
 
 _SCOPE = InstrumentationScope("cato")
 _KINDS = {
@@ -49,8 +49,8 @@ def as_sdk_span(span: FinishedSpan, resource: Resource) -> ReadableSpan:
         attributes=span.attributes,
         kind=_KINDS[span.kind],
         status=failed,
-        start_time=int(span.start_at * 1e9),
-        end_time=int(span.end_at * 1e9),
+        start_time=nanoseconds(span.start_at),
+        end_time=nanoseconds(span.end_at),
         instrumentation_scope=_SCOPE,
     )
 

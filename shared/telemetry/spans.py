@@ -48,6 +48,11 @@ class FinishedSpan(NamedTuple):
     tracestate: str | None = None
 
 
+def nanoseconds(at: float) -> int:
+    """Through microseconds: more than that a float of today's epoch does not hold."""
+    return round(at * 1e6) * 1000
+
+
 class SpanExporter(Protocol):
     def export(self, spans: Sequence[FinishedSpan]) -> None:
         """May block; raises OSError when these spans are lost."""

@@ -6,13 +6,17 @@ Each line is an `ExportTraceServiceRequest` as JSON, which collectors (`otlpjson
 from collections.abc import Sequence
 from io import FileIO
 from json.encoder import encode_basestring_ascii as _quoted
+from math import inf, isfinite
 from pathlib import Path
 from typing import Final
 
-from shared.telemetry.spans import Attributes, FinishedSpan
+from shared.telemetry.spans import Attributes, FinishedSpan, nanoseconds
 
 # The present file and the one before it stay below this together.
 LARGEST_BYTES: Final = 256 * 1024 * 1024
+
+# JSON has no such numbers; protobuf writes them so.
+_INFINITIES: Final = {inf: "Infinity", -inf: "-Infinity"}
 
 
 class TraceFile:
@@ -45,8 +49,8 @@ def encode_span(span: FinishedSpan) -> str:
     return (
         f'{{"traceId":"{context.trace_id}","spanId":"{context.span_id}",'
         f'"parentSpanId":"{span.parent_id or ""}","name":"{span.name}","kind":{int(span.kind)},'
-        f'"startTimeUnixNano":"{_nanoseconds(span.start_at)}",'
-        f'"endTimeUnixNano":"{_nanoseconds(span.end_at)}",'
+        f'"startTimeUnixNano":"{nanoseconds(span.start_at)}",'
+        f'"endTimeUnixNano":"{nanoseconds(span.end_at)}",'
         f'"attributes":{_attributes(span.attributes)}{_rare(span)}}}'
     )
 
@@ -56,10 +60,6 @@ def _rare(span: FinishedSpan) -> str:
     if span.error is None:
         return state
     return f'{state},"status":{{"code":2,"message":{_quoted(span.error)}}}'
-
-
-def _nanoseconds(at: float) -> int:
-    return int(at * 1e9)
 
 
 def _head(resource: Attributes) -> str:
@@ -82,4 +82,6 @@ def _value(value: str | int | float | bool) -> str:
         return '{"boolValue":true}' if value else '{"boolValue":false}'
     if isinstance(value, int):
         return f'{{"intValue":"{value}"}}'
-    return f'{{"doubleValue":{value!r}}}'
+    if isfinite(value):
+        return f'{{"doubleValue":{value!r}}}'
+    return f'{{"doubleValue":"{_INFINITIES.get(value, "NaN")}"}}'
