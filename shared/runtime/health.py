@@ -42,8 +42,12 @@ async def serve_health(
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _meet(reader, writer, is_ready)
 
-    async with await asyncio.start_server(meet, host, port, limit=8192) as server:
-        yield server.sockets[0].getsockname()[1]
+    server = await asyncio.start_server(meet, host, port, limit=8192)
+    try:
+        yield port
+    finally:
+        # Without waiting: who still holds a connection must not hold the shutdown up.
+        server.close()
 
 
 def metrics_page() -> tuple[bytes, str]:
@@ -53,7 +57,7 @@ def metrics_page() -> tuple[bytes, str]:
 
 def answer(request_line: str, is_ready: Callable[[], bool]) -> Answer:
     match request_line.split(" "):
-        case ["GET" | "HEAD", target, _]:
+        case ["GET", target, _]:
             return _answer_path(target.partition("?")[0], is_ready)
         case [_, _, _]:
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET\n")
