@@ -11,7 +11,8 @@ class TouchedTheWorld(AssertionError):
     """A quiet test did what only the integration and e2e suites may do."""
 
 
-def forbid_sockets_and_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def no_network_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = socket.socket.__init__
 
     def open_locally(

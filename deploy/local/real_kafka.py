@@ -155,6 +155,9 @@ _SMALL: Final = {
     "num.network.threads": 2,
     "num.io.threads": 4,
     "background.threads": 2,
+    # After a crash the name of the dead broker stays taken for this long.
+    "broker.session.timeout.ms": 4000,
+    "broker.heartbeat.interval.ms": 500,
     # The cleaner's default buffer alone is a third of this heap.
     "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
     # Each partition maps its index files whole, and the house has many small partitions.
