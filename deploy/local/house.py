@@ -1,0 +1,145 @@
+"""The whole house on one machine: a broker, a Redis, and every service as a process of its own."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from deploy.local.embedded_kafka import EmbeddedKafka
+from deploy.local.ports import LOOPBACK, chosen_port
+from deploy.local.processes import Child, Household, answers
+from deploy.local.real_kafka import RealKafka
+from deploy.local.redis import LocalRedis
+from shared.adapters.kafka_topics import create_topics
+
+EMBEDDED: Final = "embedded"
+REAL: Final = "real"
+
+_READY_WITHIN_S: Final = 30.0
+# The embedded broker does not wake a waiting reader, so readers of it ask often.
+_FETCH_WAIT_MS: Final = {EMBEDDED: 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """What to build. `kafka` is embedded, real, or the address of a broker; `redis_url` None starts
+    one; `settings` are environment variables for every service, on top of the rest."""
+
+    directory: Path
+    port: int = 8000
+    workers: int = 2
+    schedulers: int = 1
+    kafka: str = EMBEDDED
+    redis_url: str | None = None
+    drain_s: float = 5.0
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class House:
+    """A house that answers at `base_url`; `children` are its processes by name."""
+
+    blueprint: Blueprint
+    base_url: str
+    kafka_servers: str
+    redis_url: str
+    household: Household
+    broker: RealKafka | EmbeddedKafka | None
+    redis: LocalRedis | None
+    _started: int = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def build(cls, blueprint: Blueprint) -> AsyncIterator[Self]:
+        """Raises LocalError when a part lacks, a port is taken, or a process does not start."""
+        port = chosen_port(blueprint.port, setting="--port")
+        async with contextlib.AsyncExitStack() as stack:
+            broker = await _broker(blueprint, stack)
+            servers = broker.bootstrap if broker else blueprint.kafka
+            redis = await _redis(blueprint, stack)
+            await create_topics(servers)
+            household = await stack.enter_async_context(
+                Household.open(blueprint.directory / "logs", drain_s=blueprint.drain_s)
+            )
+            house = cls(
+                blueprint=blueprint,
+                base_url=f"http://{LOOPBACK}:{port}",
+                kafka_servers=servers,
+                redis_url=redis.url if redis else str(blueprint.redis_url),
+                household=household,
+                broker=broker,
+                redis=redis,
+            )
+            await house._furnish(port)
+            yield house
+
+    async def start(self, service: str, **settings: str) -> Child:
+        """One more process of a service; returns once it is ready."""
+        child, ready_url = self._launch(service, settings)
+        await child.ready(answers(ready_url), within_s=_READY_WITHIN_S)
+        return child
+
+    def called(self, service: str) -> list[Child]:
+        """The living processes of one service, in the order of their start."""
+        return [
+            child
+            for child in self.household.children
+            if child.name.startswith(service) and child.is_running()
+        ]
+
+    async def _furnish(self, port: int) -> None:
+        """Side by side, because each spends its first second importing."""
+        wanted = [
+            ("classifier", {}),
+            *[("scheduler", {})] * self.blueprint.schedulers,
+            *[("worker", {})] * self.blueprint.workers,
+            ("ingress", {"CATO_PORT": str(port)}),
+        ]
+        launched = [self._launch(service, settings) for service, settings in wanted]
+        for child, ready_url in launched:
+            await child.ready(answers(ready_url), within_s=_READY_WITHIN_S)
+
+    def _launch(self, service: str, settings: Mapping[str, str]) -> tuple[Child, str]:
+        self._started += 1
+        name = f"{service}-{self._started}"
+        health_port = chosen_port(0, setting="health port")
+        env = {
+            **self._common(),
+            **({} if service == "ingress" else {"CATO_HEALTH_PORT": str(health_port)}),
+            **({"CATO_WORKER_NAME": name} if service == "worker" else {}),
+            **self.blueprint.settings,
+            **settings,
+        }
+        port = env.get("CATO_PORT", str(health_port)) if service == "ingress" else str(health_port)
+        argv = [sys.executable, "-m", f"services.{service}"]
+        child = self.household.launch(name, argv, env=env)
+        return child, f"http://{LOOPBACK}:{port}/readyz"
+
+    def _common(self) -> dict[str, str]:
+        wait_ms = _FETCH_WAIT_MS.get(self.blueprint.kafka)
+        return {
+            "CATO_KAFKA_SERVERS": self.kafka_servers,
+            "CATO_REDIS_URL": self.redis_url,
+            "CATO_DRAIN_S": str(self.blueprint.drain_s),
+            "CATO_TRACE_DIR": str(self.blueprint.directory / "traces"),
+            **({} if wait_ms is None else {"CATO_FETCH_WAIT_MS": str(wait_ms)}),
+        }
+
+
+async def _broker(
+    blueprint: Blueprint, stack: contextlib.AsyncExitStack
+) -> RealKafka | EmbeddedKafka | None:
+    directory = blueprint.directory / "kafka"
+    if blueprint.kafka == REAL:
+        return await stack.enter_async_context(RealKafka.start(directory))
+    if blueprint.kafka == EMBEDDED:
+        return await stack.enter_async_context(EmbeddedKafka.start(directory))
+    return None
+
+
+async def _redis(blueprint: Blueprint, stack: contextlib.AsyncExitStack) -> LocalRedis | None:
+    if blueprint.redis_url is not None:
+        return None
+    return await stack.enter_async_context(LocalRedis.start(blueprint.directory / "redis"))
