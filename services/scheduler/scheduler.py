@@ -179,15 +179,16 @@ class Scheduler:
         self, assignment: Assignment, claimed: tuple[Lease, bytes] | None, now: float
     ) -> None:
         task = assignment.task
-        instruments.queue_duration.record(now - task.received_at, {names.KIND: task.kind})
-        if claimed is None or task.id not in self.mirror.backlog:
-            # It ended while it was being claimed; whoever ended it has forgotten it already.
-            self.mirror.backlog.remove(task.id)
+        if task.id not in self.mirror.backlog:
+            return  # It ended while it was being claimed, and its lease with it.
+        if claimed is None:
+            await self.endings.give_up(task, Outcome.FAILED, error="its body is no longer kept")
             return
         lease, body = claimed
         self.mirror.lend(task, lease)
         self.mirror.fleet.seats[lease.worker].served_at = assignment.worker.served_at or now
         await self._send(task, lease, body)
+        instruments.queue_duration.record(now - task.received_at, {names.KIND: task.kind})
         tracing.record_span(
             names.SPAN_QUEUE,
             parent=task.traceparent,

@@ -6,12 +6,11 @@ import socket
 from pydantic import Field, field_validator
 
 from services.scheduler.scheduler import Knobs
-from shared.runtime.settings import ServiceSettings
+from shared.runtime.settings import RedisSettings
 from shared.scheduling.policies import POLICIES
 
 
-class SchedulerSettings(ServiceSettings):
-    redis_url: str
+class SchedulerSettings(RedisSettings):
     policy: str = "least_slack"
     scheduler_name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     profile: str = "reference"
