@@ -1,0 +1,142 @@
+"""Tokens go to the reply partition of the client's ingress: the first at once, later ones together.
+
+One ticker serves all attempts, so that a token waits 20 ms at most and costs no timer of its own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.worker.engine import Piece
+from services.worker.roster import Run
+from shared.domain.clock import Clock
+from shared.domain.errors import CatoError
+from shared.messages.bus import Bus, Position
+from shared.messages.catalogue import TokensProduced
+
+log = logging.getLogger(__name__)
+
+_TICK_S: Final = 0.02
+
+
+class LeaseRanOut(CatoError):
+    """Somebody else may speak for the task now; say nothing more."""
+
+
+class TokensLost(CatoError):
+    """Kafka did not take a piece of the answer, so the rest of it would have a gap."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class TokenStream:
+    """The answer of one attempt, on its way."""
+
+    run: Run
+    sender: "Sender"
+    sequence: int = 0
+    texts: list[str] = field(default_factory=list)
+    tokens: int = 0
+    # The ticker and the attempt both send; the pieces have to stay in order.
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def push(self, piece: Piece) -> None:
+        """Raises LeaseRanOut, TokensLost, Unavailable."""
+        is_first = self._note(piece)
+        self.texts.append(piece.text)
+        self.tokens += piece.tokens
+        if is_first or piece.delta is not None or piece.finish_reason is not None:
+            await self.flush(piece)
+        else:
+            self.sender.unsent[self] = piece
+
+    async def flush(self, last: Piece) -> None:
+        async with self.lock:
+            self.sender.unsent.pop(self, None)
+            if not self.texts:
+                return
+            self._check()
+            message = self._message(last)
+            self.texts.clear()
+            self.tokens = 0
+            self.sequence += 1
+            self._watch(await self.sender.bus.publish(message))
+
+    def _note(self, piece: Piece) -> bool:
+        """Keep what the attempt's end will tell; was this the first content?"""
+        run, now = self.run, self.sender.clock.now()
+        is_first = run.first_token_at is None and bool(piece.tokens or piece.text or piece.delta)
+        if is_first:
+            run.first_token_at = now
+        if piece.tokens or piece.text or piece.delta:
+            run.last_token_at = now
+        run.finish_reason, run.usage = piece.finish_reason, piece.usage
+        return is_first
+
+    def _check(self) -> None:
+        if self.sender.clock.monotonic() >= self.run.leased_until:
+            raise LeaseRanOut("no report of this attempt was acknowledged in time")
+        if self.run.undelivered is not None:
+            raise TokensLost(self.run.undelivered)
+
+    def _message(self, last: Piece) -> TokensProduced:
+        run = self.run
+        started_at = run.received_at if run.started_at is None else run.started_at
+        return TokensProduced(
+            task_id=run.task.id,
+            fence=run.dispatched.fence,
+            worker=run.dispatched.worker,
+            reply_to=run.task.reply_to,
+            sequence=self.sequence,
+            text="".join(self.texts),
+            tokens=self.tokens,
+            delta=last.delta,
+            queued_s=started_at - run.task.received_at if self.sequence == 0 else None,
+            finish_reason=last.finish_reason,
+            usage=last.usage,
+            synthetic=last.is_synthetic,
+        )
+
+    def _watch(self, acknowledgement: Awaitable[Position]) -> None:
+        asyncio.ensure_future(acknowledgement).add_done_callback(self._note_delivery)
+
+    def _note_delivery(self, acknowledged: asyncio.Future[Position]) -> None:
+        if acknowledged.cancelled():
+            return
+        error = acknowledged.exception()
+        if error is not None:
+            self.run.undelivered = f"a piece was not delivered: {error}"
+            log.error("piece lost", extra={"task_id": self.run.task.id, "error": str(error)})
+
+
+@dataclass(slots=True, kw_only=True)
+class Sender:
+    """The ticker that sends what attempts have gathered."""
+
+    bus: Bus
+    clock: Clock
+    unsent: dict[TokenStream, Piece] = field(default_factory=dict)
+
+    def open(self, run: Run) -> TokenStream:
+        return TokenStream(run=run, sender=self)
+
+    def close(self, stream: TokenStream) -> None:
+        """Nobody wants the rest."""
+        self.unsent.pop(stream, None)
+        stream.texts.clear()
+
+    async def keep_sending(self) -> None:
+        while True:
+            await self.clock.sleep(_TICK_S)
+            for stream, piece in tuple(self.unsent.items()):
+                await self._send(stream, piece)
+
+    async def _send(self, stream: TokenStream, piece: Piece) -> None:
+        try:
+            await stream.flush(piece)
+        except LeaseRanOut:
+            stream.run.stop(None)
+        except CatoError as error:
+            # Told to the attempt, which ends with it at its next piece.
+            stream.run.undelivered = str(error)
