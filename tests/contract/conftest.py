@@ -1,6 +1,19 @@
-"""This suite touches no network and is told in virtual time."""
+"""The contract suites begin with the adapters that need no network."""
 
-from tests.quiet import no_network_and_no_waiting
-from tests.virtual_time import pytest_asyncio_loop_factories
+import pytest
 
-__all__ = ["no_network_and_no_waiting", "pytest_asyncio_loop_factories"]
+from shared.adapters.memory_queue import MemoryStore
+from shared.scheduling.queue import DeadlineQueue
+from tests.contract.deadline_queues import InMemory, Store
+
+
+@pytest.fixture
+def store() -> Store:
+    return InMemory(MemoryStore())
+
+
+@pytest.fixture
+async def queue(store: Store) -> DeadlineQueue:
+    queue = store.queue()
+    await queue.open(1)
+    return queue

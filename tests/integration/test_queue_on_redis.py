@@ -1,0 +1,163 @@
+"""Over a real Redis the deadline queue keeps what it promises in memory, and something more."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.local.redis import LocalRedis
+from shared.adapters.clock import SystemClock
+from shared.adapters.redis_connection import connect_redis
+from shared.adapters.redis_queue import RedisDeadlineQueue
+from shared.domain.errors import Unavailable
+from shared.scheduling.queue import DeadlineQueue, Put
+from tests.builders import a_task
+from tests.contract.deadline_queues import ONE, claim_of, claimed, entries
+from tests.contract.test_deadline_queue import *  # noqa: F403  the same promises, over Redis
+from tests.contract.test_queue_leadership import *  # noqa: F403
+from tests.integration.forgetful_proxy import ForgetfulProxy, forgetful_proxy
+
+MODEL = "a-model"
+
+
+@dataclass(frozen=True)
+class InRedis:
+    redis: Redis
+
+    def queue(self, *, remember_s: float = 900, body_ttl_s: float = 900) -> RedisDeadlineQueue:
+        return RedisDeadlineQueue(self.redis, MODEL, remember_s=remember_s, body_ttl_s=body_ttl_s)
+
+    async def lose_everything(self) -> None:
+        await self.redis.flushall()
+
+
+@pytest.fixture
+async def redis(real_redis: LocalRedis) -> AsyncIterator[Redis]:
+    async with connect_redis(real_redis.url) as redis:
+        await redis.flushall()
+        yield redis
+
+
+@pytest.fixture
+def store(redis: Redis) -> InRedis:
+    return InRedis(redis)
+
+
+@pytest.fixture
+async def queue(store: InRedis) -> DeadlineQueue:
+    queue = store.queue()
+    await queue.open(1)
+    return queue
+
+
+async def _and_again(act: Callable[[], Awaitable[object]]) -> object:
+    """What a caller does who was told Unavailable."""
+    with pytest.raises(Unavailable):
+        await act()
+    return await act()
+
+
+async def _lose_some(
+    proxy: ForgetfulProxy, answers: int, act: Callable[[], Awaitable[object]]
+) -> object:
+    proxy.answers_to_lose = answers
+    return await (act() if answers == 1 else _and_again(act))
+
+
+@pytest.mark.parametrize("answers", [1, 2], ids=["repeated by the client", "and by the caller"])
+async def test_an_act_whose_answer_was_lost_is_answered_as_the_first_time(
+    redis: Redis, real_redis: LocalRedis, answers: int
+) -> None:
+    async with forgetful_proxy(real_redis.port) as (proxy, url), connect_redis(url) as through:
+        queue = RedisDeadlineQueue(through, MODEL)
+        await queue.open(1)
+
+        assert await _lose_some(proxy, answers, lambda: queue.put(entries(a_task()))) == [
+            Put.QUEUED
+        ]
+        taken = await _lose_some(proxy, answers, lambda: queue.claim([claim_of()]))
+        assert isinstance(taken, list)
+        fence = taken[0][0].fence
+        assert await _lose_some(proxy, answers, lambda: queue.requeue(a_task(), fence)) is True
+        again = await claimed(queue, claim_of())
+        assert again.number == fence.number + 1
+        assert await _lose_some(proxy, answers, lambda: queue.settle(ONE, again, b"done")) is True
+
+        assert await queue.put(entries(a_task())) == [Put.KNOWN]
+        assert await queue.settle(ONE, again, b"done") is False
+
+
+async def test_scripts_that_redis_forgot_are_sent_again(redis: Redis, queue: DeadlineQueue) -> None:
+    await queue.put(entries(a_task("a")))
+
+    await redis.script_flush()
+
+    assert await queue.put(entries(a_task("b"), a_task("a"))) == [Put.QUEUED, Put.KNOWN]
+
+
+@pytest.mark.parametrize(
+    ("setting", "bad", "good"),
+    [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")],
+    ids=["memory is full", "a replica is missing"],
+)
+async def test_what_redis_does_not_accept_now_can_be_repeated_later(
+    redis: Redis, queue: DeadlineQueue, setting: str, bad: str, good: str
+) -> None:
+    await redis.config_set(setting, bad)
+    try:
+        with pytest.raises(Unavailable, match="Redis does not accept this now"):
+            await queue.put(entries(a_task()))
+    finally:
+        await redis.config_set(setting, good)
+
+    assert await queue.put(entries(a_task())) == [Put.QUEUED]
+
+
+async def test_a_redis_that_is_not_there_is_unavailable() -> None:
+    async with connect_redis("redis://127.0.0.1:1/0") as nobody:
+        queue = RedisDeadlineQueue(nobody, MODEL)
+        with pytest.raises(Unavailable, match="Redis cannot be reached"):
+            await queue.open(1)
+        with pytest.raises(Unavailable, match="Redis cannot be reached"):
+            await queue.is_intact()
+
+
+async def test_a_redis_that_was_restarted_is_not_intact_though_it_kept_its_tasks(
+    tmp_path: Path,
+) -> None:
+    async with (
+        LocalRedis.start(tmp_path, appends=True) as server,
+        connect_redis(server.url) as redis,
+    ):
+        queue = RedisDeadlineQueue(redis, MODEL)
+        await queue.open(1)
+        await queue.put(entries(a_task()))
+        await queue.seal()
+        assert await queue.is_intact()
+
+        await server.restart()
+
+        assert not await queue.is_intact()
+        assert (await queue.open(2)).waiting == (a_task(),)
+
+
+async def test_two_pools_share_a_redis_without_meeting(redis: Redis, queue: DeadlineQueue) -> None:
+    other = RedisDeadlineQueue(redis, "another-model")
+    await other.open(1)
+
+    await queue.put(entries(a_task()))
+
+    assert await other.claim([claim_of()]) == [None]
+
+
+async def test_a_clock_learns_its_offset_to_redis(redis: Redis) -> None:
+    clock = SystemClock()
+    unsynchronised_at = clock.now()
+
+    await clock.synchronise(redis)
+
+    # Redis runs on this machine, so all that can differ is the round trip.
+    assert abs(clock.offset_s) < 0.1
+    assert clock.now() - unsynchronised_at < 5
