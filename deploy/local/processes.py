@@ -119,9 +119,10 @@ class Child:
 
     def kill(self) -> None:
         """End it, and whatever it started itself, at once. Safe to repeat."""
-        with contextlib.suppress(ProcessLookupError):
+        # Once it has been waited for, its number may be the name of somebody else's process.
+        if self.is_running():
             os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait()
+            self._popen.wait()
         if self._popen.stdin is not None:
             self._popen.stdin.close()
 
