@@ -32,6 +32,7 @@ def a_task(  # noqa: PLR0913  a builder has one argument for everything a test m
     output_tokens: int = 10,
     session: str | None = None,
     priority: int = 0,
+    detached: bool = False,
     reply_to: ReplyAddress = HERE,
 ) -> Task:
     promise = Promise(ttft_s=ttft_s, e2e_s=e2e_s)
@@ -53,6 +54,7 @@ def a_task(  # noqa: PLR0913  a builder has one argument for everything a test m
         session=session,
         supersedes=session is not None and kind == "completion",
         priority=priority,
+        detached=detached,
     )
 
 

@@ -40,7 +40,7 @@ class Rebuild:
         await self.queue.put([entry for task_id, entry in living.items() if task_id not in running])
         await self.queue.seal()
         instruments.rebuilds.add(1)
-        log.warning("store rebuilt from Kafka", extra={"tasks": len(living)})
+        log.info("store rebuilt from Kafka", extra={"tasks": len(living)})
         return await self.queue.open(epoch)
 
     async def _accepted(self) -> Mapping[TaskId, Entry]:

@@ -72,7 +72,7 @@ class Task:
     tenant: str
     received_at: float
     promise: Promise
-    useful_s: float | None
+    useful_s: float | None = None
     prediction: Prediction
     reply_to: ReplyAddress
     session: str | None = None

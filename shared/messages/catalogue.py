@@ -186,7 +186,7 @@ class WorkerReported(Message):
     incarnation: str
     model: str
     at: float
-    to_partition: int | None
+    to_partition: int | None = None
     slots: int
     profile: str
     tasks: tuple[RunningTask, ...] = ()
