@@ -1,1 +1,15 @@
-"""Every engine is one file here and one line in a dict."""
+"""Engines by name; one file and one line each."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from services.worker.engine import Engine
+from services.worker.engines.openai import OpenAIEngine
+from services.worker.engines.settings import EngineSettings
+from services.worker.engines.simulated import SimulatedEngine
+from shared.domain.clock import Clock
+
+ENGINES: Final[Mapping[str, Callable[[EngineSettings, Clock], Engine]]] = {
+    "simulated": SimulatedEngine.of,
+    "openai": OpenAIEngine.of,
+}

@@ -7,11 +7,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from services.worker.engine import EngineDied, EngineRefused, Job, JobId, Piece
+from services.worker.engines.settings import EngineSettings
 from services.worker.engines.stopping import StopScanner
 from services.worker.engines.synthetic import content_hash, synthetic_tokens, true_lengths
+from services.worker.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.outcome import FinishReason
 from shared.messages.catalogue import EngineLoad, Usage
@@ -82,6 +84,10 @@ class SimulatedEngine:
         self._work = asyncio.Event()
         self._stepping: asyncio.Task[None] | None = None
         self._step_s = 0.0
+
+    @classmethod
+    def of(cls, settings: EngineSettings, clock: Clock) -> Self:
+        return cls(profile=load_profile(settings.profile), clock=clock)
 
     async def start(self) -> None:
         self._stepping = asyncio.create_task(self._step_for_ever())

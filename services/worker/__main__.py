@@ -1,0 +1,47 @@
+"""Wiring of the worker."""
+
+import uuid
+from contextlib import AsyncExitStack
+
+from shared.adapters.kafka_bus import KafkaBus
+
+from services.worker.engines import ENGINES
+from services.worker.feeder import FEEDERS
+from services.worker.roster import Identity
+from services.worker.settings import WorkerSettings
+from services.worker.worker import Worker
+from shared.adapters.clock import SystemClock
+from shared.runtime.health import serve_health
+from shared.runtime.run import run_service
+from shared.telemetry.service import use_service
+
+
+async def main() -> None:
+    settings = WorkerSettings.load()
+    clock = SystemClock()
+    engine = ENGINES[settings.engine](settings, clock)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(use_service("worker", settings.tracing))
+        bus = await stack.enter_async_context(KafkaBus.connect(settings))
+        stack.push_async_callback(engine.stop)
+        await engine.start()
+        worker = Worker.of(
+            me=Identity(
+                name=settings.worker_name,
+                incarnation=uuid.uuid4().hex[:12],
+                model=settings.model,
+                slots=settings.slots or engine.profile.max_sequences,
+            ),
+            bus=bus,
+            engine=engine,
+            clock=clock,
+            feeder=FEEDERS[settings.feeder](),
+        )
+        await stack.enter_async_context(
+            serve_health(settings.health_host, settings.health_port, worker.is_ready)
+        )
+        await worker.serve(drain_s=settings.drain_s)
+
+
+if __name__ == "__main__":
+    run_service(main)

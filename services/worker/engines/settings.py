@@ -1,0 +1,42 @@
+"""What an engine is told; each engine reads what concerns it."""
+
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from shared.runtime.settings import LogSettings
+from shared.tasks.fim import FIM_TEMPLATES
+
+
+class EngineSettings(LogSettings):
+    model: str = Field(default="cato-demo", min_length=1)
+    engine: str = "simulated"
+    profile: str = Field(
+        default="reference", min_length=1, description="a name of a profile, or a JSON file"
+    )
+    engine_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="the server's address, like http://127.0.0.1:8000/v1",
+    )
+    engine_api_key: SecretStr | None = None
+    engine_model: str | None = Field(
+        default=None, description="the model's name at the server, where it is another than here"
+    )
+    engine_fim: str = Field(
+        default="auto",
+        description=f"auto, or one of {', '.join(FIM_TEMPLATES)} to render every suffix here",
+    )
+    engine_connect_s: float = Field(default=5.0, gt=0.0)
+    engine_first_byte_s: float = Field(default=120.0, gt=0.0)
+    engine_silence_s: float = Field(default=30.0, gt=0.0)
+    engine_start_s: float = Field(
+        default=300.0, ge=0.0, description="seconds to wait at the start until the server is up"
+    )
+
+    @model_validator(mode="after")
+    def _fim_is_known(self) -> Self:
+        if self.engine_fim != "auto" and self.engine_fim not in FIM_TEMPLATES:
+            known = ", ".join(("auto", *FIM_TEMPLATES))
+            raise ValueError(f"CATO_ENGINE_FIM is {self.engine_fim!r}; known: {known}")
+        return self
