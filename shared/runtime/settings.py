@@ -72,7 +72,7 @@ class ServiceSettings(LogSettings):
     kafka_ca_file: Path | None = None
     topic_prefix: str = Field(
         default="",
-        description="letters, digits, dots and dashes before the name of every topic",
+        description="letters, digits, dots and dashes before the name of every topic and group",
         pattern=r"^[a-zA-Z0-9._-]{0,64}$",
     )
     fetch_wait_ms: int = Field(default=500, ge=1, le=30_000)

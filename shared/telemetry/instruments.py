@@ -5,7 +5,7 @@ from closed sets only: kinds, classes, outcomes, models the house serves. What a
 passes `known` first.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from opentelemetry import metrics
@@ -109,7 +109,7 @@ clock_offset = _meter.create_gauge(
 step_duration = _histogram(
     names.STEP_DURATION, "One read, plan and apply of the scheduler.", SHORT_BUCKETS
 )
-leadership = _meter.create_gauge(names.LEADERSHIP, "1", "1 where this scheduler leads its pool.")
+leadership = _meter.create_gauge(names.LEADERSHIP, "", "1 where this scheduler leads its pool.")
 rebuilds = _meter.create_counter(names.REBUILDS, "{rebuild}", "Heaps rebuilt from Kafka.")
 expired_leases = _meter.create_counter(
     names.EXPIRED_LEASES, "{lease}", "Attempts taken back from workers that fell silent."
@@ -128,3 +128,34 @@ refused_publications = _meter.create_counter(
 dropped_spans = _meter.create_counter(
     names.DROPPED_SPANS, "{span}", "Spans lost because the exporter could not keep up."
 )
+
+# The labels that each may carry; dashboards and alerts rely on them. Those not named carry none.
+LABELS: Final[Mapping[str, frozenset[str]]] = {
+    "time_to_first_token": frozenset({names.KIND, names.OPERATION, names.MODEL, names.ERROR_TYPE}),
+    "request_duration": frozenset({names.KIND, names.OPERATION, names.MODEL, names.ERROR_TYPE}),
+    "time_per_output_token": frozenset({names.KIND, names.OPERATION, names.MODEL}),
+    "tasks": frozenset({names.KIND, names.LATENCY_CLASS, names.OUTCOME}),
+    "rejected": frozenset({names.ERROR_TYPE, names.REASON}),
+    "clamped_promises": frozenset({names.KIND}),
+    "queue_duration": frozenset({names.KIND, names.LATENCY_CLASS}),
+    "deadline_slack": frozenset({names.HOP, names.KIND, names.LATENCY_CLASS}),
+    "attainment": frozenset({names.KIND}),
+    "goodput": frozenset({names.KIND}),
+    "attempts": frozenset({names.KIND, names.RESULT}),
+    "wasted_gpu": frozenset({names.KIND, names.OUTCOME}),
+    "prediction_error": frozenset({names.KIND}),
+    "input_tokens": frozenset({names.KIND}),
+    "output_tokens": frozenset({names.KIND}),
+    "backlog_seconds": frozenset({names.LATENCY_CLASS, names.MODEL}),
+    "backlog_wait": frozenset({names.LATENCY_CLASS, names.MODEL}),
+    "queued_tasks": frozenset({names.LATENCY_CLASS, names.MODEL}),
+    "running_tasks": frozenset({names.MODEL}),
+    "queued_bytes": frozenset({names.MODEL}),
+    "workers": frozenset({names.MODEL, names.STATE}),
+    "slots": frozenset({names.MODEL}),
+    "leadership": frozenset({names.MODEL}),
+    "rebuilds": frozenset({names.MODEL}),
+    "stale_fences": frozenset({names.DESTINATION}),
+    "dead_letters": frozenset({names.DESTINATION, names.REASON}),
+    "refused_publications": frozenset({names.DESTINATION}),
+}

@@ -53,13 +53,18 @@ def _resource(name: str) -> Attributes:
     return {
         "service.namespace": "cato",
         "service.name": name,
-        "service.instance.id": f"{socket.gethostname()}-{os.getpid()}",
+        "service.instance.id": _instance(),
     }
+
+
+def _instance() -> str:
+    """Containers that share a directory may all be process 1."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _exporters(name: str, resource: Attributes, tracing: Tracing) -> Iterator[SpanExporter]:
     if tracing.directory is not None:
-        yield TraceFile(tracing.directory / f"{name}-{os.getpid()}.jsonl", resource)
+        yield TraceFile(tracing.directory / f"{name}-{_instance()}.jsonl", resource)
     if tracing.to_collector:
         # The exporter and what it imports weigh 20 MB, so it is loaded only where it is used.
         from shared.telemetry.collector import Collector
