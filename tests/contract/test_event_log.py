@@ -1,0 +1,136 @@
+"""What every log of task events promises its readers."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shared.adapters.memory_event_log import MemoryEventLog
+from shared.adapters.redis_event_log import RedisEventLog
+from shared.domain.errors import InvalidRequest
+
+EventLog = MemoryEventLog | RedisEventLog
+
+
+async def all_of(log: EventLog, after: str | None = None) -> Sequence[tuple[str, str]]:
+    async with asyncio.timeout(5):
+        return [event async for event in log.read("t", after)]
+
+
+async def texts_of(log: EventLog, after: str | None = None) -> Sequence[str]:
+    return [text for _, text in await all_of(log, after)]
+
+
+async def test_a_log_knows_whose_it_is(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", '{"kind": "tests"}')
+
+    assert await event_log.tenant_of("t") == "tenant-1"
+    assert await event_log.facts("t") == '{"kind": "tests"}'
+
+
+async def test_what_was_never_opened_is_unknown_and_empty(event_log: EventLog) -> None:
+    assert not await event_log.append("t", "lost")
+    await event_log.close("t")
+
+    assert await event_log.tenant_of("t") is None
+    assert await event_log.facts("t") is None
+    assert await texts_of(event_log) == []
+
+
+async def test_opening_again_replaces_the_facts_and_keeps_the_events(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", "queued")
+    await event_log.append("t", "an event")
+
+    await event_log.open("t", "tenant-1", "running")
+    await event_log.close("t")
+
+    assert await event_log.facts("t") == "running"
+    assert await texts_of(event_log) == ["an event"]
+
+
+async def test_a_late_reader_gets_everything_in_order(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", "")
+    for text in ("one", "zwei", "três"):
+        assert await event_log.append("t", text)
+    await event_log.close("t", "the end")
+
+    assert await texts_of(event_log) == ["one", "zwei", "três", "the end"]
+
+
+async def test_a_reader_resumes_after_the_event_it_has_seen(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", "")
+    for text in ("one", "two", "three"):
+        await event_log.append("t", text)
+    await event_log.close("t")
+    (_, (second, _), (last, _)) = await all_of(event_log)
+
+    assert await texts_of(event_log, after=second) == ["three"]
+    assert await texts_of(event_log, after=last) == []
+
+
+async def test_a_reader_follows_until_the_log_is_closed(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", "")
+    await event_log.append("t", "before")
+    reader = event_log.read("t", None)
+    async with asyncio.timeout(5):
+        assert (await anext(reader))[1] == "before"
+        following = asyncio.ensure_future(anext(reader))
+
+        await event_log.append("t", "after")
+        assert (await following)[1] == "after"
+        await event_log.close("t")
+
+        assert [event async for event in reader] == []
+
+
+async def test_two_readers_follow_one_log(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", "")
+    readers = [asyncio.create_task(texts_of(event_log)) for _ in range(2)]
+
+    await event_log.append("t", "an event")
+    await event_log.close("t")
+
+    assert await asyncio.gather(*readers) == [["an event"], ["an event"]]
+
+
+async def test_a_log_takes_no_more_than_its_cap_but_always_a_last_word(
+    event_log: EventLog,
+) -> None:
+    await event_log.open("t", "tenant-1", "")
+
+    taken = [await event_log.append("t", text) for text in ("x" * 60, "y" * 60, "z")]
+    await event_log.close("t", "the end" * 20)
+
+    assert taken == [True, False, False]
+    assert await texts_of(event_log) == ["x" * 60, "the end" * 20]
+
+
+async def test_a_closed_log_stays_as_it_is(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", "")
+    await event_log.close("t", "the end")
+
+    assert not await event_log.append("t", "too late")
+    await event_log.close("t", "another end")
+
+    assert await texts_of(event_log) == ["the end"]
+
+
+async def test_a_closed_log_is_forgotten_in_time(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", "")
+    await event_log.close("t", "the end")
+
+    async with asyncio.timeout(5):
+        while await event_log.tenant_of("t") is not None:  # noqa: ASYNC110 - only asking can tell
+            await asyncio.sleep(0.05)
+
+    assert await texts_of(event_log) == []
+
+
+@pytest.mark.parametrize("garbage", ["", "latest", "1", "-1-0", "1-0; DROP", "9" * 40 + "-0", "$"])
+async def test_a_reader_that_resumes_from_garbage_is_told_so(
+    event_log: EventLog, garbage: str
+) -> None:
+    await event_log.open("t", "tenant-1", "")
+
+    with pytest.raises(InvalidRequest, match="is not the id of an event"):
+        await all_of(event_log, after=garbage)
