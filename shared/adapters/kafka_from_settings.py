@@ -1,0 +1,67 @@
+"""A process reaches Kafka as its settings say; here their words become those of the adapter."""
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from shared.adapters.kafka.connection import KafkaSecurity
+from shared.adapters.kafka.topic_creation import create_topics
+from shared.adapters.kafka_bus import KafkaBus
+from shared.domain.clock import Clock
+
+
+class KafkaSettings(Protocol):
+    """What the settings of every service hold about Kafka."""
+
+    @property
+    def kafka_servers(self) -> str: ...
+    @property
+    def kafka_protocol(self) -> str: ...
+    @property
+    def kafka_sasl_mechanism(self) -> str | None: ...
+    @property
+    def kafka_username(self) -> str | None: ...
+    @property
+    def kafka_password(self) -> SecretStr | None: ...
+    @property
+    def kafka_ca_file(self) -> Path | None: ...
+    @property
+    def topic_prefix(self) -> str: ...
+    @property
+    def fetch_wait_ms(self) -> int: ...
+
+
+def connect_kafka(
+    settings: KafkaSettings, *, clock: Clock | None = None
+) -> AbstractAsyncContextManager[KafkaBus]:
+    """Raises Unavailable on entering, where Kafka cannot be reached."""
+    return KafkaBus.connect(
+        settings.kafka_servers,
+        security=_security(settings),
+        topic_prefix=settings.topic_prefix,
+        fetch_wait_ms=settings.fetch_wait_ms,
+        clock=clock,
+    )
+
+
+async def create_missing_topics(settings: KafkaSettings, *, replication: int = 1) -> None:
+    """Raises Unavailable, where Kafka cannot be reached or does not make one."""
+    await create_topics(
+        settings.kafka_servers,
+        security=_security(settings),
+        topic_prefix=settings.topic_prefix,
+        replication=replication,
+    )
+
+
+def _security(settings: KafkaSettings) -> KafkaSecurity:
+    password = settings.kafka_password
+    return KafkaSecurity(
+        protocol=settings.kafka_protocol,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        username=settings.kafka_username,
+        password=None if password is None else password.get_secret_value(),
+        ca_file=settings.kafka_ca_file,
+    )
