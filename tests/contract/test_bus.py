@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import pytest
 
-from shared.adapters.memory_bus import MemoryBus
 from shared.domain.errors import Unavailable
 from shared.messages.bus import Bus, Record, Start, Subscription
 from shared.messages.catalogue import DeadLettered
@@ -53,11 +52,6 @@ NOTES = Subscription(message=Noted, topic="notes")
 NOTES_OF_A_GROUP = Subscription(message=Noted, topic="notes", group="readers")
 NEW_NOTES = Subscription(message=Noted, topic="notes", start=Start.LATEST)
 LETTERS = Subscription(message=DeadLettered, topic="dead.letters")
-
-
-@pytest.fixture
-async def bus() -> Bus:
-    return MemoryBus()
 
 
 class Reader:

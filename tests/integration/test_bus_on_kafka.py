@@ -16,8 +16,8 @@ from tests.integration.conftest import Kafka
 _LIKE = {topic.name: topic for topic in TOPICS}
 
 
-@pytest.fixture(name="bus")
-async def bus_on_kafka(kafka: Kafka) -> AsyncIterator[Bus]:
+@pytest.fixture
+async def bus(kafka: Kafka) -> AsyncIterator[Bus]:
     """A house of its own for each test, on the one broker."""
     prefix = f"{uuid.uuid4().hex[:8]}."
     topics = (

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import IncompatibleBrokerVersion, for_code
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import for_code
 
 from shared.adapters.kafka.connection import PLAINTEXT, KafkaLink, KafkaSecurity
 from shared.domain.errors import Unavailable
@@ -39,19 +40,28 @@ async def create_topics(
         )
         for topic in topics
     ]
+    if not await _takes_orders(link):
+        log.info("this broker makes topics on first use", extra={"servers": servers})
+        return
     admin = AIOKafkaAdminClient(**link.arguments())
     try:
         async with link.answering():
             await admin.start()
             answer = await admin.create_topics(wanted)
-    except Unavailable as error:
-        if not isinstance(error.__cause__, IncompatibleBrokerVersion):
-            raise
-        log.info("this broker makes topics on first use", extra={"servers": servers})
-    else:
-        _must_all_exist(answer.topic_errors)
     finally:
         await admin.close()
+    _must_all_exist(answer.topic_errors)
+
+
+async def _takes_orders(link: KafkaLink) -> bool:
+    """Does the cluster name a controller, which is who makes topics?"""
+    client = AIOKafkaClient(**link.arguments())
+    try:
+        async with link.answering():
+            await client.bootstrap()
+        return client.cluster.controller is not None
+    finally:
+        await client.close()
 
 
 def _must_all_exist(answers: Sequence[tuple[str, int, str | None]]) -> None:
