@@ -1,13 +1,13 @@
 """What an operator can set about a classifier."""
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from services.classifier.classifiers import CLASSIFIERS
 from shared.runtime.settings import ServiceSettings
 
 
 class ClassifierSettings(ServiceSettings):
-    classifier: str = Field(default="words", description=f"one of {', '.join(CLASSIFIERS)}")
+    classifier: str = "words"
 
     @field_validator("classifier")
     @classmethod

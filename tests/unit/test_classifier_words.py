@@ -95,6 +95,14 @@ def test_a_question_rendered_for_a_completion_endpoint_is_not_code() -> None:
     assert kind_of(body) == "explanation"
 
 
+def test_one_sign_of_bulk_work_does_not_cost_a_person_the_promise() -> None:
+    person = a_chat(("user", "write a script that prints the size for every file"))
+    machine = a_chat(("user", f"For each of the 900 functions below write one line.\n\n{CODE}"))
+
+    assert kind_of(person) == "generation"
+    assert kind_of(machine) == "batch"
+
+
 def test_a_verdict_is_surer_with_more_evidence() -> None:
     clear = Words().classify(a_chat(("user", f"write a docstring\n\n{CODE}")), None)
     vague = Words().classify(a_chat(("user", f"hm\n\n{CODE}")), None)

@@ -41,6 +41,8 @@ _NEEDS_CODE: Final = (
     *("edit", "summarization", "explanation", "docstring", "tests", "review", "translation"),
 )
 _MANY: Final = 50
+# Who is taken for a machine by mistake is promised nothing, so one sign is not enough.
+_BULK: Final = 4.0
 
 
 class Words:
@@ -144,6 +146,8 @@ def _weigh_shape(words: tuple[str, ...], request: Request, scores: dict[str, flo
         scores["summarization"] = scores.get("summarization", 0.0) + 1.0
     if any(word.isdecimal() and int(word[:9]) >= _MANY for word in words):
         scores["batch"] = scores.get("batch", 0.0) * 1.5
+    if scores.get("batch", 0.0) < _BULK:
+        scores.pop("batch", None)
 
 
 def _reads_on(body: Body, scores: Mapping[str, float]) -> bool:
