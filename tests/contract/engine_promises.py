@@ -1,0 +1,179 @@
+"""What every engine promises a worker; each engine's suite inherits it and brings the engine."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import pytest
+
+from services.worker.engine import Engine, EngineRefused, Job, JobId, Piece
+from shared.domain.outcome import FinishReason
+from shared.domain.task import Prediction
+from shared.messages.body import Body, ChatMessage
+
+CONTEXT_TOKENS = 20_000
+LONG = "x" * 4 * (CONTEXT_TOKENS - 1000)
+
+
+def a_job(
+    id: str = "task-1@0.1",
+    *,
+    prompt: str = "def add(a, b):",
+    suffix: str | None = None,
+    max_tokens: int = 12,
+    stop: tuple[str, ...] = (),
+    is_endless: bool = True,
+    is_chat: bool = False,
+    priority: int = 0,
+) -> Job:
+    return Job(
+        id=JobId(id),
+        kind="chat" if is_chat else "completion",
+        body=Body(
+            route="chat" if is_chat else "completions",
+            prompt=None if is_chat else prompt,
+            suffix=suffix,
+            messages=(ChatMessage(role="user", content=prompt),) if is_chat else (),
+            max_tokens=max_tokens,
+            stop=stop,
+            extra={"ignore_eos": True} if is_endless else {},
+        ),
+        prediction=Prediction(prompt_tokens=10, output_tokens_p50=10, output_tokens_p90=20),
+        priority=priority,
+    )
+
+
+async def pieces_of(engine: Engine, job: Job) -> list[Piece]:
+    async with aclosing(engine.generate(job)) as pieces:
+        return [piece async for piece in pieces]
+
+
+def text_of(pieces: list[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+async def until(is_so: Callable[[], bool], *, within_s: float, saying: str) -> None:
+    """Raises AssertionError with what was to become true, when it did not."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + within_s
+    while not is_so():
+        assert loop.time() < give_up, f"not within {within_s:g} s: {saying}"
+        await asyncio.sleep(0.001)
+
+
+async def until_idle(engine: Engine) -> None:
+    def is_idle() -> bool:
+        return engine.load().running + engine.load().waiting == 0
+
+    await until(is_idle, within_s=0.1, saying="the engine holds nothing")
+
+
+class EnginePromises:
+    @pytest.mark.parametrize("is_chat", [False, True])
+    async def test_an_answer_comes_piece_by_piece_and_its_last_one_counts_it(
+        self, engine: Engine, is_chat: bool
+    ) -> None:
+        pieces = await pieces_of(engine, a_job(max_tokens=12, is_chat=is_chat))
+
+        assert [piece.finish_reason for piece in pieces[:-1]] == [None] * (len(pieces) - 1)
+        assert pieces[-1].finish_reason is FinishReason.LENGTH
+        assert pieces[-1].usage is not None
+        assert pieces[-1].usage.completion_tokens == sum(piece.tokens for piece in pieces) == 12
+        assert pieces[-1].usage.prompt_tokens > 0
+        assert len(pieces) > 3
+
+    async def test_an_answer_never_exceeds_max_tokens(self, engine: Engine) -> None:
+        jobs = [
+            a_job(f"task-{n}@0.1", prompt=f"p{n}", max_tokens=5, is_endless=False) for n in range(8)
+        ]
+
+        answers = await asyncio.gather(*(pieces_of(engine, job) for job in jobs))
+
+        for pieces in answers:
+            assert pieces[-1].usage is not None
+            assert pieces[-1].usage.completion_tokens <= 5
+
+    async def test_a_stop_string_ends_the_answer_and_is_not_in_it(self, engine: Engine) -> None:
+        whole = text_of(await pieces_of(engine, a_job(max_tokens=30)))
+        stop = whole[20:26]
+
+        pieces = await pieces_of(engine, a_job(max_tokens=30, stop=(stop, "never there")))
+
+        assert text_of(pieces) == whole[: whole.index(stop)]
+        assert pieces[-1].finish_reason is FinishReason.STOP
+        await until_idle(engine)
+
+    async def test_streams_do_not_mix(self, engine: Engine) -> None:
+        jobs = [a_job(f"task-{n}@0.1", prompt=f"prompt {n}", max_tokens=20) for n in range(12)]
+        alone = [text_of(await pieces_of(engine, job)) for job in jobs]
+
+        together = await asyncio.gather(*(pieces_of(engine, job) for job in jobs))
+
+        assert [text_of(pieces) for pieces in together] == alone
+
+    async def test_an_aborted_job_leaves_within_100_ms(self, engine: Engine) -> None:
+        seen: list[Piece] = []
+        reading = asyncio.create_task(_read_into(seen, engine.generate(a_job(max_tokens=5000))))
+        await until(lambda: len(seen) > 1, within_s=2, saying="two pieces came")
+
+        async with asyncio.timeout(0.1):
+            await engine.abort(a_job().id)
+            await reading
+
+        assert all(piece.finish_reason is None for piece in seen)
+        await until_idle(engine)
+
+    async def test_a_job_can_be_aborted_before_its_first_token(self, engine: Engine) -> None:
+        seen: list[Piece] = []
+        reading = asyncio.create_task(_read_into(seen, engine.generate(a_job(prompt=LONG))))
+        await until(lambda: engine.load().running > 0, within_s=2, saying="the job is in")
+
+        async with asyncio.timeout(0.1):
+            await engine.abort(a_job().id)
+            await reading
+
+        assert seen == []
+        await until_idle(engine)
+
+    async def test_a_reader_that_leaves_takes_the_job_out(self, engine: Engine) -> None:
+        async with aclosing(engine.generate(a_job(max_tokens=5000))) as pieces:
+            await anext(pieces)
+
+        await until_idle(engine)
+
+    async def test_a_cancelled_reader_takes_the_job_out(self, engine: Engine) -> None:
+        reading = asyncio.create_task(pieces_of(engine, a_job(prompt=LONG, max_tokens=500)))
+        await until(lambda: engine.load().running > 0, within_s=2, saying="the job is in")
+
+        reading.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await until_idle(engine)
+
+    async def test_aborting_what_is_not_there_changes_nothing(self, engine: Engine) -> None:
+        await engine.abort(JobId("nobody@0.1"))
+
+        assert len(await pieces_of(engine, a_job())) > 1
+
+    async def test_a_prompt_beyond_the_context_is_refused_for_good(self, engine: Engine) -> None:
+        with pytest.raises(EngineRefused, match="context") as refused:
+            await pieces_of(engine, a_job(prompt="x" * 4 * CONTEXT_TOKENS))
+
+        assert refused.value.is_permanent
+        assert refused.value.status == 400
+        await until_idle(engine)
+
+    async def test_the_load_tells_of_what_runs(self, engine: Engine) -> None:
+        async with aclosing(engine.generate(a_job(max_tokens=5000))) as pieces:
+            await anext(pieces)
+            await anext(pieces)
+
+            assert engine.load().running == 1
+            assert engine.load().kv_tokens > 0
+            assert engine.load().step_s > 0
+
+
+async def _read_into(seen: list[Piece], pieces: AsyncGenerator[Piece, None]) -> None:
+    async for piece in pieces:
+        seen.append(piece)
