@@ -107,8 +107,8 @@ class TokensProduced(Message):
     """worker -> ingress, on the reply partition of the client's ingress: a piece of the answer.
 
     `sequence` counts from 0 within one attempt. `delta` holds non-text parts as the engine sent
-    them (tool calls). The last piece carries `finish_reason` and `usage`; `error` ends an attempt
-    that had already streamed.
+    them (tool calls). The first piece tells `kind` and `latency_class`, the last one carries
+    `finish_reason` and `usage`. `produced_at` is when it left the worker.
     """
 
     base_topic: ClassVar[str] = "tokens"
@@ -125,6 +125,9 @@ class TokensProduced(Message):
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     synthetic: bool = False
+    kind: str | None = None
+    latency_class: LatencyClass | None = None
+    produced_at: float | None = None
 
     def partition(self) -> int:
         return self.reply_to.partition
@@ -226,7 +229,8 @@ class TaskEnded(Message):
     """scheduler -> ingress: exactly one for every accepted task; the topic is compacted by task.
 
     It lies on the reply partition, so that an ingress reads only what concerns its own clients.
-    `retry_after_s` is the honest wait where the task was given up under load.
+    `retry_after_s` is the honest wait where the task was given up under load. `is_refused`: the
+    engine will never take such a request, so the failure is the client's to mend.
     """
 
     base_topic: ClassVar[str] = "tasks.ended"
@@ -248,6 +252,7 @@ class TaskEnded(Message):
     dropped: DropReason | None = None
     retry_after_s: float | None = None
     error: str | None = None
+    is_refused: bool = False
     traceparent: str | None = None
 
     def key(self) -> str:
