@@ -1,9 +1,18 @@
 """Machines disagree about the time; the house agrees on that of its Redis."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import Final, Protocol
+
+from shared.adapters.redis_connection import translated
+from shared.domain.errors import Unavailable
+from shared.telemetry import instruments
+
+log = logging.getLogger(__name__)
+
+_COMPARE_EVERY_S: Final = 30.0
 
 
 class _TellsTime(Protocol):
@@ -31,9 +40,23 @@ class SystemClock:
         await asyncio.sleep(duration_s)
 
     async def synchronise(self, redis: _TellsTime, samples: int = 5) -> None:
-        """The sample with the smallest round trip is the one the network bent least."""
-        measured = [await _sample(redis) for _ in range(samples)]
+        """The sample with the smallest round trip is the one the network bent least.
+
+        Raises Unavailable, and keeps the offset it has, when Redis does not answer.
+        """
+        with translated():
+            measured = [await _sample(redis) for _ in range(samples)]
         _, self._offset_s = min(measured)
+
+    async def keep_synchronised(self, redis: _TellsTime) -> None:
+        """Again and again until cancelled, because clocks drift; exported as a metric."""
+        while True:
+            try:
+                await self.synchronise(redis)
+            except Unavailable as error:
+                log.warning("clock not compared with Redis", extra={"reason": str(error)})
+            instruments.clock_offset.set(self._offset_s)
+            await asyncio.sleep(_COMPARE_EVERY_S)
 
 
 async def _sample(redis: _TellsTime) -> tuple[float, float]:

@@ -34,8 +34,10 @@ class MemoryEventLog:
         self._logs: dict[str, _Log] = {}
 
     async def open(self, task_id: str, tenant: str, facts: str) -> None:
-        log = self._logs.setdefault(task_id, _Log(tenant=tenant, facts=facts))
-        log.tenant, log.facts = tenant, facts
+        if self._log(task_id) is None:
+            self._logs[task_id] = _Log(tenant=tenant, facts=facts)
+        if log := self._open_log(task_id):
+            log.tenant, log.facts = tenant, facts
 
     async def append(self, task_id: str, event: str) -> bool:
         log = self._open_log(task_id)

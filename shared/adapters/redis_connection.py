@@ -1,12 +1,16 @@
 """Redis is reached in one way, and every failure of it has one name: Unavailable."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
+from hiredis import pack_command
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -32,20 +36,37 @@ Arguments = Sequence[str | bytes | int | float]
 Call = tuple[str, Sequence[str], Arguments]
 
 
-def connect_redis(url: str, timeout_s: float = 1.0) -> Redis:
+class BoundedRedis(Redis):
+    """Each command has one limit, waits and repetitions included.
+
+    The limit is not the socket's: that one costs a task of the event loop for every write.
+    """
+
+    limit_s = 1.0
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        async with asyncio.timeout(self.limit_s):
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+def connect_redis(url: str, limit_s: float = 1.0) -> BoundedRedis:
     """Nothing connects before the first command; a command is repeated once on a new connection.
 
     Whatever is sent through this client must therefore bear a repetition.
     """
-    return Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        socket_keepalive=True,
-        health_check_interval=0,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.1), 1),
+    redis = cast(
+        BoundedRedis,
+        BoundedRedis.from_url(
+            url,
+            protocol=2,
+            socket_timeout=None,
+            socket_connect_timeout=limit_s,
+            socket_keepalive=True,
+            retry=Retry(ConstantBackoff(0.01), 1),
+        ),
     )
+    redis.limit_s = limit_s
+    return redis
 
 
 @contextmanager
@@ -55,6 +76,8 @@ def translated() -> Iterator[None]:
         yield
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise Unavailable(f"Redis cannot be reached: {error}") from error
+    except TimeoutError as error:
+        raise Unavailable("Redis cannot be reached: it did not answer in time") from error
     except ResponseError as error:
         raise as_unavailable(error) from error
 
@@ -68,11 +91,11 @@ def as_unavailable(error: RedisError) -> Exception:
 class Scripts:
     """Lua scripts by file name; a batch of calls is one round trip.
 
-    Calls go by digest, and the source is sent only when Redis does not know one: redis-py's own
-    scripts in a pipeline would ask before every batch, which costs a second round trip.
+    Calls go by digest, and the source is sent only when Redis does not know one. They bypass
+    redis-py's pipeline, which asks for that before every batch and costs more than Redis itself.
     """
 
-    def __init__(self, redis: Redis, names: Sequence[str], guard: str = "") -> None:
+    def __init__(self, redis: BoundedRedis, names: Sequence[str], guard: str = "") -> None:
         self._redis = redis
         self._scripts = {name: redis.register_script(guard + source_of(name)) for name in names}
 
@@ -86,24 +109,46 @@ class Scripts:
     async def call_all(self, calls: Sequence[Call]) -> list[object]:
         """One answer per call; an error is an answer too, because the others have happened."""
         with translated():
-            answers = await self._send(calls)
-            unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if unknown:
-                await self._teach()
-                again = await self._send([calls[i] for i in unknown])
-                for i, answer in zip(unknown, again, strict=True):
-                    answers[i] = answer
+            async with asyncio.timeout(self._redis.limit_s):
+                answers = await self._send(calls)
+                unknown = [i for i, one in enumerate(answers) if isinstance(one, NoScriptError)]
+                if unknown:
+                    await self._teach()
+                    again = await self._send([calls[i] for i in unknown])
+                    for i, answer in zip(unknown, again, strict=True):
+                        answers[i] = answer
         return answers
 
     async def _send(self, calls: Sequence[Call]) -> list[object]:
-        pipe = self._redis.pipeline(transaction=False)
-        for name, keys, arguments in calls:
-            pipe.execute_command("EVALSHA", self._scripts[name].sha, len(keys), *keys, *arguments)
-        return list(await pipe.execute(raise_on_error=False))
+        packed = b"".join(self._packed(*call) for call in calls)
+        try:
+            return await self._exchange(packed, len(calls))
+        except RedisConnectionError:
+            return await self._exchange(packed, len(calls))
+
+    def _packed(self, name: str, keys: Sequence[str], arguments: Arguments) -> bytes:
+        command = ("EVALSHA", self._scripts[name].sha, len(keys), *keys, *arguments)
+        return cast(bytes, pack_command(command))  # type: ignore[arg-type]  # takes any length
+
+    async def _exchange(self, packed: bytes, answers: int) -> list[object]:
+        pool = self._redis.connection_pool
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.send_packed_command(packed)
+            return [await _answer(connection) for _ in range(answers)]
+        finally:
+            await pool.release(connection)
 
     async def _teach(self) -> None:
         for script in self._scripts.values():
             await self._redis.script_load(script.script)
+
+
+async def _answer(connection: AbstractConnection) -> object:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 def source_of(name: str) -> str:

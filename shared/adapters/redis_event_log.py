@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, cast
 
-from redis.asyncio import Redis
-
 from shared.adapters.event_ids import checked_event_id
-from shared.adapters.redis_connection import Scripts, translated
+from shared.adapters.redis_connection import BoundedRedis, Scripts, translated
 
-_ACTS: Final = ("append", "close")
+_ACTS: Final = ("append", "close", "describe")
 
 # A wait must end before the connection's own limit does; it is taken up again at once.
 _WAIT_MS = 500
@@ -29,7 +27,12 @@ class RedisEventLog:
     """
 
     def __init__(
-        self, redis: Redis, ttl_s: float, byte_cap: int, *, followers: Redis | None = None
+        self,
+        redis: BoundedRedis,
+        ttl_s: float,
+        byte_cap: int,
+        *,
+        followers: BoundedRedis | None = None,
     ) -> None:
         self._redis = redis
         self._followers = followers or redis
@@ -39,12 +42,8 @@ class RedisEventLog:
 
     async def open(self, task_id: str, tenant: str, facts: str) -> None:
         """Once more only replaces the facts."""
-        key = _facts_key(task_id)
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.hset(key, mapping={"tenant": tenant, "facts": facts})
-        pipe.expire(key, max(self._ttl_s, _OPEN_TTL_S))
-        with translated():
-            await pipe.execute()
+        arguments = (tenant, facts.encode(), max(self._ttl_s, _OPEN_TTL_S))
+        await self._scripts.call("describe", [_facts_key(task_id)], arguments)
 
     async def append(self, task_id: str, event: str) -> bool:
         """False when the log does not take it: over its cap, closed, or never opened."""

@@ -4,9 +4,7 @@ import hashlib
 import json
 from typing import Final, cast
 
-from redis.asyncio import Redis
-
-from shared.adapters.redis_connection import Scripts, translated
+from shared.adapters.redis_connection import BoundedRedis, Scripts, translated
 from shared.domain.admission import IdempotencyAnswer
 from shared.domain.task import TaskId
 
@@ -14,7 +12,7 @@ _ACTS: Final = ("remember",)
 
 
 class RedisIdempotency:
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: BoundedRedis) -> None:
         self._redis = redis
         self._scripts = Scripts(redis, _ACTS)
 

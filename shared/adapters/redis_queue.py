@@ -7,7 +7,6 @@ a ticket, so that a repetition after a lost answer is recognised and answered as
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.adapters.queue_keys import QueueKeys
@@ -21,7 +20,14 @@ from shared.adapters.queue_records import (
     encode_task,
 )
 from shared.adapters.queue_tickets import Tickets
-from shared.adapters.redis_connection import Call, Scripts, as_unavailable, source_of, translated
+from shared.adapters.redis_connection import (
+    BoundedRedis,
+    Call,
+    Scripts,
+    as_unavailable,
+    source_of,
+    translated,
+)
 from shared.domain.errors import Deposed, Unavailable
 from shared.domain.fence import Fence
 from shared.domain.task import Task, TaskId
@@ -44,7 +50,12 @@ class RedisDeadlineQueue:
     """
 
     def __init__(
-        self, redis: Redis, model: str, *, remember_s: float = 900, body_ttl_s: float = 86_400
+        self,
+        redis: BoundedRedis,
+        model: str,
+        *,
+        remember_s: float = 900,
+        body_ttl_s: float = 86_400,
     ) -> None:
         self._redis = redis
         self._keys = QueueKeys(model)

@@ -2,10 +2,8 @@
 
 from typing import Final, cast
 
-from redis.asyncio import Redis
-
 from shared.adapters.quota_buckets import need_of, quota_answer
-from shared.adapters.redis_connection import Scripts
+from shared.adapters.redis_connection import BoundedRedis, Scripts
 from shared.domain.admission import QuotaAnswer
 
 _ACTS: Final = ("refund", "take")
@@ -17,7 +15,7 @@ class RedisQuota:
     A repetition after a lost answer counts twice; the bucket has forgotten it a minute later.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: BoundedRedis) -> None:
         self._scripts = Scripts(redis, _ACTS)
 
     async def take(

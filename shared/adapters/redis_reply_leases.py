@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import Final, cast
 
-from redis.asyncio import Redis
-
-from shared.adapters.redis_connection import Scripts, translated
+from shared.adapters.redis_connection import BoundedRedis, Scripts, translated
 from shared.domain.errors import Unavailable
 
 _ACTS: Final = ("elect", "lease", "resign")
 
 
 class RedisReplyLeases:
-    def __init__(self, redis: Redis, partitions: int, ttl_s: float = 10) -> None:
+    def __init__(self, redis: BoundedRedis, partitions: int, ttl_s: float = 10) -> None:
         self._redis = redis
         self._keys = [f"{{cato:replies}}:{partition}" for partition in range(partitions)]
         self._ttl_ms = round(ttl_s * 1000)

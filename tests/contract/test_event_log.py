@@ -111,7 +111,9 @@ async def test_a_closed_log_stays_as_it_is(event_log: EventLog) -> None:
 
     assert not await event_log.append("t", "too late")
     await event_log.close("t", "another end")
+    await event_log.open("t", "tenant-2", "reopened")
 
+    assert await event_log.tenant_of("t") == "tenant-1"
     assert await texts_of(event_log) == ["the end"]
 
 

@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from redis.asyncio import Redis
 
 from deploy.local.redis import LocalRedis
-from shared.adapters.redis_connection import connect_redis
+from shared.adapters.redis_connection import BoundedRedis, connect_redis
 from shared.adapters.redis_event_log import RedisEventLog
 from shared.adapters.redis_idempotency import RedisIdempotency
 from shared.adapters.redis_quota import RedisQuota
@@ -20,29 +19,29 @@ from tests.contract.test_reply_leases import *  # noqa: F403
 
 
 @pytest.fixture
-async def redis(real_redis: LocalRedis) -> AsyncIterator[Redis]:
+async def redis(real_redis: LocalRedis) -> AsyncIterator[BoundedRedis]:
     async with connect_redis(real_redis.url) as redis:
         await redis.flushall()
         yield redis
 
 
 @pytest.fixture
-def lease_store(redis: Redis) -> Callable[..., RedisReplyLeases]:
+def lease_store(redis: BoundedRedis) -> Callable[..., RedisReplyLeases]:
     return lambda *, partitions=4, ttl_s=10.0: RedisReplyLeases(redis, partitions, ttl_s)
 
 
 @pytest.fixture
-def event_log(redis: Redis) -> RedisEventLog:
+def event_log(redis: BoundedRedis) -> RedisEventLog:
     return RedisEventLog(redis, ttl_s=1, byte_cap=100)
 
 
 @pytest.fixture
-def quota(redis: Redis) -> RedisQuota:
+def quota(redis: BoundedRedis) -> RedisQuota:
     return RedisQuota(redis)
 
 
 @pytest.fixture
-def idempotency(redis: Redis) -> RedisIdempotency:
+def idempotency(redis: BoundedRedis) -> RedisIdempotency:
     return RedisIdempotency(redis)
 
 

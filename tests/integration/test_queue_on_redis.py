@@ -1,15 +1,15 @@
 """Over a real Redis the deadline queue keeps what it promises in memory, and something more."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 
 from deploy.local.redis import LocalRedis
 from shared.adapters.clock import SystemClock
-from shared.adapters.redis_connection import connect_redis
+from shared.adapters.redis_connection import BoundedRedis, connect_redis
 from shared.adapters.redis_queue import RedisDeadlineQueue
 from shared.domain.errors import Unavailable
 from shared.scheduling.queue import DeadlineQueue, Put
@@ -24,7 +24,7 @@ MODEL = "a-model"
 
 @dataclass(frozen=True)
 class InRedis:
-    redis: Redis
+    redis: BoundedRedis
 
     def queue(self, *, remember_s: float = 900, body_ttl_s: float = 900) -> RedisDeadlineQueue:
         return RedisDeadlineQueue(self.redis, MODEL, remember_s=remember_s, body_ttl_s=body_ttl_s)
@@ -34,14 +34,14 @@ class InRedis:
 
 
 @pytest.fixture
-async def redis(real_redis: LocalRedis) -> AsyncIterator[Redis]:
+async def redis(real_redis: LocalRedis) -> AsyncIterator[BoundedRedis]:
     async with connect_redis(real_redis.url) as redis:
         await redis.flushall()
         yield redis
 
 
 @pytest.fixture
-def store(redis: Redis) -> InRedis:
+def store(redis: BoundedRedis) -> InRedis:
     return InRedis(redis)
 
 
@@ -52,44 +52,48 @@ async def queue(store: InRedis) -> DeadlineQueue:
     return queue
 
 
-async def _and_again(act: Callable[[], Awaitable[object]]) -> object:
-    """What a caller does who was told Unavailable."""
-    with pytest.raises(Unavailable):
-        await act()
+Act = Callable[[], Awaitable[object]]
+
+
+async def _repeated_by_the_client(proxy: ForgetfulProxy, act: Act) -> object:
+    proxy.answers_to_lose = 1
     return await act()
 
 
-async def _lose_some(
-    proxy: ForgetfulProxy, answers: int, act: Callable[[], Awaitable[object]]
-) -> object:
-    proxy.answers_to_lose = answers
-    return await (act() if answers == 1 else _and_again(act))
+async def _repeated_by_its_caller(proxy: ForgetfulProxy, act: Act) -> object:
+    proxy.answers_to_lose = 1000
+    with pytest.raises(Unavailable):
+        await act()
+    proxy.answers_to_lose = 0
+    return await act()
 
 
-@pytest.mark.parametrize("answers", [1, 2], ids=["repeated by the client", "and by the caller"])
+@pytest.mark.parametrize("lossy", [_repeated_by_the_client, _repeated_by_its_caller])
 async def test_an_act_whose_answer_was_lost_is_answered_as_the_first_time(
-    redis: Redis, real_redis: LocalRedis, answers: int
+    redis: BoundedRedis,
+    real_redis: LocalRedis,
+    lossy: Callable[[ForgetfulProxy, Act], Awaitable[object]],
 ) -> None:
     async with forgetful_proxy(real_redis.port) as (proxy, url), connect_redis(url) as through:
         queue = RedisDeadlineQueue(through, MODEL)
         await queue.open(1)
 
-        assert await _lose_some(proxy, answers, lambda: queue.put(entries(a_task()))) == [
-            Put.QUEUED
-        ]
-        taken = await _lose_some(proxy, answers, lambda: queue.claim([claim_of()]))
+        assert await lossy(proxy, lambda: queue.put(entries(a_task()))) == [Put.QUEUED]
+        taken = await lossy(proxy, lambda: queue.claim([claim_of()]))
         assert isinstance(taken, list)
         fence = taken[0][0].fence
-        assert await _lose_some(proxy, answers, lambda: queue.requeue(a_task(), fence)) is True
+        assert await lossy(proxy, lambda: queue.requeue(a_task(), fence)) is True
         again = await claimed(queue, claim_of())
         assert again.number == fence.number + 1
-        assert await _lose_some(proxy, answers, lambda: queue.settle(ONE, again, b"done")) is True
+        assert await lossy(proxy, lambda: queue.settle(ONE, again, b"done")) is True
 
         assert await queue.put(entries(a_task())) == [Put.KNOWN]
         assert await queue.settle(ONE, again, b"done") is False
 
 
-async def test_scripts_that_redis_forgot_are_sent_again(redis: Redis, queue: DeadlineQueue) -> None:
+async def test_scripts_that_redis_forgot_are_sent_again(
+    redis: BoundedRedis, queue: DeadlineQueue
+) -> None:
     await queue.put(entries(a_task("a")))
 
     await redis.script_flush()
@@ -103,7 +107,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(redis: Redis, queue: Dea
     ids=["memory is full", "a replica is missing"],
 )
 async def test_what_redis_does_not_accept_now_can_be_repeated_later(
-    redis: Redis, queue: DeadlineQueue, setting: str, bad: str, good: str
+    redis: BoundedRedis, queue: DeadlineQueue, setting: str, bad: str, good: str
 ) -> None:
     await redis.config_set(setting, bad)
     try:
@@ -143,7 +147,9 @@ async def test_a_redis_that_was_restarted_is_not_intact_though_it_kept_its_tasks
         assert (await queue.open(2)).waiting == (a_task(),)
 
 
-async def test_two_pools_share_a_redis_without_meeting(redis: Redis, queue: DeadlineQueue) -> None:
+async def test_two_pools_share_a_redis_without_meeting(
+    redis: BoundedRedis, queue: DeadlineQueue
+) -> None:
     other = RedisDeadlineQueue(redis, "another-model")
     await other.open(1)
 
@@ -152,7 +158,7 @@ async def test_two_pools_share_a_redis_without_meeting(redis: Redis, queue: Dead
     assert await other.claim([claim_of()]) == [None]
 
 
-async def test_a_clock_learns_its_offset_to_redis(redis: Redis) -> None:
+async def test_a_clock_learns_its_offset_to_redis(redis: BoundedRedis) -> None:
     clock = SystemClock()
     unsynchronised_at = clock.now()
 
@@ -161,3 +167,22 @@ async def test_a_clock_learns_its_offset_to_redis(redis: Redis) -> None:
     # Redis runs on this machine, so all that can differ is the round trip.
     assert abs(clock.offset_s) < 0.1
     assert clock.now() - unsynchronised_at < 5
+
+
+async def test_a_redis_that_hangs_is_unavailable_in_time(real_redis: LocalRedis) -> None:
+    async with (
+        connect_redis(real_redis.url, limit_s=0.2) as redis,
+        connect_redis(real_redis.url, limit_s=5) as patient,
+    ):
+        queue = RedisDeadlineQueue(redis, MODEL)
+        await queue.open(1)
+
+        sleeping = asyncio.create_task(patient.execute_command("DEBUG", "SLEEP", "1"))
+        await asyncio.sleep(0.1)
+        with pytest.raises(Unavailable, match="did not answer in time"):
+            await queue.put(entries(a_task()))
+        with pytest.raises(Unavailable, match="did not answer in time"):
+            await SystemClock().synchronise(redis)
+        await sleeping
+
+        assert await queue.put(entries(a_task())) == [Put.QUEUED]
