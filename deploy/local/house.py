@@ -12,7 +12,7 @@ from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Child, Household, answers
 from deploy.local.real_kafka import RealKafka
 from deploy.local.redis import LocalRedis
-from shared.adapters.kafka_topics import create_topics
+from shared.adapters.kafka.topic_creation import create_topics
 
 EMBEDDED: Final = "embedded"
 REAL: Final = "real"

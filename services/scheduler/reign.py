@@ -53,6 +53,7 @@ class Throne:
     replies: ReplyLeases
     candidate: Candidate
     leads: asyncio.Event = field(default_factory=asyncio.Event)
+    is_ready: bool = False
 
     async def stand(self) -> None:
         """Lead whenever elected, stand by otherwise; until cancelled."""
@@ -66,7 +67,10 @@ class Throne:
 
     async def _is_elected(self) -> bool:
         try:
-            return await self.queue.elect(self.candidate.name, self.candidate.leader_ttl_s)
+            is_elected = await self.queue.elect(self.candidate.name, self.candidate.leader_ttl_s)
+            # A standby is ready once it knows that somebody else leads.
+            self.is_ready = self.leads.is_set() or not is_elected
+            return is_elected
         except Unavailable as error:
             log.warning("election postponed", extra={"reason": str(error)})
             return False
@@ -100,6 +104,7 @@ class Throne:
             log.info("leading", extra={"epoch": epoch, "tasks": len(scheduler.mirror.origins)})
             instruments.leadership.set(1)
             self.leads.set()
+            self.is_ready = True
 
     async def _new_epoch(self) -> int:
         """The offset of a record in Kafka: unique, growing, and never lost with Redis."""

@@ -3,14 +3,13 @@
 import uuid
 from contextlib import AsyncExitStack
 
-from shared.adapters.kafka_bus import KafkaBus
-
 from services.worker.engines import ENGINES
 from services.worker.feeder import FEEDERS
 from services.worker.roster import Identity
 from services.worker.settings import WorkerSettings
 from services.worker.worker import Worker
 from shared.adapters.clock import SystemClock
+from shared.adapters.kafka_from_settings import connect_kafka
 from shared.runtime.health import serve_health
 from shared.runtime.run import run_service
 from shared.telemetry.service import use_service
@@ -22,7 +21,7 @@ async def main() -> None:
     engine = ENGINES[settings.engine](settings, clock)
     async with AsyncExitStack() as stack:
         stack.enter_context(use_service("worker", settings.tracing))
-        bus = await stack.enter_async_context(KafkaBus.connect(settings))
+        bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
         stack.push_async_callback(engine.stop)
         await engine.start()
         worker = Worker.of(

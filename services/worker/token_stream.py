@@ -81,7 +81,7 @@ class TokenStream:
             raise TokensLost(self.run.undelivered)
 
     def _message(self, last: Piece) -> TokensProduced:
-        run = self.run
+        run, is_first = self.run, self.sequence == 0
         started_at = run.received_at if run.started_at is None else run.started_at
         return TokensProduced(
             task_id=run.task.id,
@@ -92,10 +92,13 @@ class TokenStream:
             text="".join(self.texts),
             tokens=self.tokens,
             delta=last.delta,
-            queued_s=started_at - run.task.received_at if self.sequence == 0 else None,
+            queued_s=started_at - run.task.received_at if is_first else None,
             finish_reason=last.finish_reason,
             usage=last.usage,
             synthetic=last.is_synthetic,
+            kind=run.task.kind if is_first else None,
+            latency_class=run.task.latency_class if is_first else None,
+            produced_at=self.sender.clock.now(),
         )
 
     def _watch(self, acknowledgement: Awaitable[Position]) -> None:

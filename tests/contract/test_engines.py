@@ -9,8 +9,8 @@ from services.worker.engine import Engine, EngineDied
 from services.worker.engines import ENGINES
 from services.worker.engines.settings import EngineSettings
 from services.worker.engines.simulated import SimulatedEngine
-from services.worker.profiles import PROFILES, load_profile
 from shared.adapters.clock import LoopClock
+from shared.adapters.profiles import PROFILES, load_profile
 from tests.builders import REFERENCE
 from tests.contract.engine_promises import CONTEXT_TOKENS, EnginePromises, a_job, pieces_of
 

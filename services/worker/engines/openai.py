@@ -30,7 +30,7 @@ from services.worker.engines.openai_wire import (
 )
 from services.worker.engines.settings import EngineSettings
 from services.worker.engines.sse import EventLines, MalformedStream
-from services.worker.profiles import load_profile
+from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.errors import SettingsError
 from shared.messages.catalogue import EngineLoad
@@ -91,7 +91,7 @@ class OpenAIEngine:
         self._server = server
         self._clock = clock
         self._exchanges: dict[JobId, _Exchange] = {}
-        self._refused: set[str] = set() if server.fim == "auto" else {"suffix"}
+        self.refused: set[str] = set() if server.fim == "auto" else {"suffix"}
         self._session: aiohttp.ClientSession | None = None
         self._step_s = 0.0
 
@@ -243,7 +243,7 @@ class OpenAIEngine:
     def _payload(self, job: Job) -> dict[str, JsonValue]:
         server = self._server
         fim = FIM_TEMPLATES.get(server.fim) or fim_template_for(server.model)
-        return payload_of(job, model=server.model, refused=self._refused, fim=fim)
+        return payload_of(job, model=server.model, refused=self.refused, fim=fim)
 
     def _learn(self, status: int, message: str, payload: dict[str, JsonValue]) -> str | None:
         if status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
@@ -251,7 +251,7 @@ class OpenAIEngine:
         refused = field_refused(message, payload)
         if refused is not None:
             log.info("server refuses a field", extra={"field": refused, "said": message})
-            self._refused.add(refused)
+            self.refused.add(refused)
         return refused
 
     def _note_step(self, before: float) -> float:

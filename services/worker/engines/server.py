@@ -21,8 +21,8 @@ from services.worker.engine import Engine, EngineError, EngineRefused, Job, JobI
 from services.worker.engines import ENGINES
 from services.worker.engines.server_wire import BadRequest, Reply, Request, Route, error_body
 from services.worker.engines.settings import EngineSettings
-from services.worker.profiles import PROFILES
 from shared.adapters.clock import SystemClock
+from shared.adapters.profiles import PROFILES
 from shared.domain.clock import Clock
 from shared.domain.errors import SettingsError
 from shared.domain.task import Prediction

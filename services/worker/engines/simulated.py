@@ -13,7 +13,7 @@ from services.worker.engine import EngineDied, EngineRefused, Job, JobId, Piece
 from services.worker.engines.settings import EngineSettings
 from services.worker.engines.stopping import StopScanner
 from services.worker.engines.synthetic import content_hash, synthetic_tokens, true_lengths
-from services.worker.profiles import load_profile
+from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.outcome import FinishReason
 from shared.messages.catalogue import EngineLoad, Usage

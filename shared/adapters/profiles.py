@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Valid
 from shared.domain.errors import SettingsError
 from shared.scheduling.step_time import EngineProfile, StepTime
 
-_FOLDER: Final = Path(__file__).parent / "engines" / "profiles"
+_FOLDER: Final = Path(__file__).parents[1] / "scheduling" / "profiles"
 
 PROFILES: Final = tuple(sorted(file.stem for file in _FOLDER.glob("*.json")))
 
