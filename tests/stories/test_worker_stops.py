@@ -186,7 +186,7 @@ async def test_when_the_engine_dies_its_attempts_fail_and_the_worker_leaves() ->
         with pytest.raises(EngineDied):
             await bench.serving
 
-    results = {ended.task_id: ended.result for ended in bench.endings()}
+    results = {str(ended.task_id): ended.result for ended in bench.endings()}
     assert results["task-1"] is results["task-2"] is Attempt.FAILED
     assert results["task-3"] in (Attempt.FAILED, Attempt.RETURNED)
 
