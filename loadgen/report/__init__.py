@@ -1,0 +1,1 @@
+"""What a workload met: the same figures for a live house and for a simulated one."""
