@@ -1,7 +1,7 @@
 """Redis is reached in one way, and every failure of it has one name: Unavailable."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +31,9 @@ _NOT_NOW = (
     "READONLY",
     "TRYAGAIN",
 )
+
+_BATCH_CALLS = 500
+_BATCH_BYTES = 4 * 1024 * 1024
 
 Arguments = Sequence[str | bytes | int | float]
 Call = tuple[str, Sequence[str], Arguments]
@@ -89,7 +92,7 @@ def as_unavailable(error: RedisError) -> Exception:
 
 
 class Scripts:
-    """Lua scripts by file name; a batch of calls is one round trip.
+    """Lua scripts by file name; a batch of calls is one round trip, unless it is a huge one.
 
     Calls go by digest, and the source is sent only when Redis does not know one. They bypass
     redis-py's pipeline, which asks for that before every batch and costs more than Redis itself.
@@ -106,42 +109,61 @@ class Scripts:
             raise as_unavailable(answer)
         return answer
 
-    async def call_all(self, calls: Sequence[Call]) -> list[object]:
+    async def call_all(self, calls: Iterable[Call]) -> list[object]:
         """One answer per call; an error is an answer too, because the others have happened."""
-        with translated():
-            async with asyncio.timeout(self._redis.limit_s):
-                answers = await self._send(calls)
-                unknown = [i for i, one in enumerate(answers) if isinstance(one, NoScriptError)]
-                if unknown:
-                    await self._teach()
-                    again = await self._send([calls[i] for i in unknown])
-                    for i, answer in zip(unknown, again, strict=True):
-                        answers[i] = answer
+        answers: list[object] = []
+        for batch in _batches(self._packed(*call) for call in calls):
+            with translated():
+                async with asyncio.timeout(self._redis.limit_s):
+                    answers += await self._answers(batch)
         return answers
 
-    async def _send(self, calls: Sequence[Call]) -> list[object]:
-        packed = b"".join(self._packed(*call) for call in calls)
+    async def _answers(self, batch: Sequence[bytes]) -> Sequence[object]:
+        answers = await self._send(batch)
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            await self._teach()
+            again = await self._send([batch[i] for i in unknown])
+            for i, answer in zip(unknown, again, strict=True):
+                answers[i] = answer
+        return answers
+
+    async def _send(self, batch: Sequence[bytes]) -> list[object]:
         try:
-            return await self._exchange(packed, len(calls))
+            return await self._exchange(batch)
         except RedisConnectionError:
-            return await self._exchange(packed, len(calls))
+            return await self._exchange(batch)
 
     def _packed(self, name: str, keys: Sequence[str], arguments: Arguments) -> bytes:
         command = ("EVALSHA", self._scripts[name].sha, len(keys), *keys, *arguments)
         return cast(bytes, pack_command(command))  # type: ignore[arg-type]  # takes any length
 
-    async def _exchange(self, packed: bytes, answers: int) -> list[object]:
+    async def _exchange(self, batch: Sequence[bytes]) -> list[object]:
         pool = self._redis.connection_pool
         connection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.send_packed_command(packed)
-            return [await _answer(connection) for _ in range(answers)]
+            await connection.send_packed_command(batch)
+            return [await _answer(connection) for _ in batch]
         finally:
             await pool.release(connection)
 
     async def _teach(self) -> None:
         for script in self._scripts.values():
             await self._redis.script_load(script.script)
+
+
+def _batches(packed: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
+    """As much at a time as Redis takes in without making others wait."""
+    batch: list[bytes] = []
+    held_bytes = 0
+    for command in packed:
+        batch.append(command)
+        held_bytes += len(command)
+        if len(batch) >= _BATCH_CALLS or held_bytes >= _BATCH_BYTES:
+            yield batch
+            batch, held_bytes = [], 0
+    if batch:
+        yield batch
 
 
 async def _answer(connection: AbstractConnection) -> object:

@@ -4,7 +4,7 @@ Two rules make an act safe to repeat: its epoch must be the newest that Redis kn
 a ticket, so that a repetition after a lost answer is recognised and answered as the first time.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
 from redis.exceptions import RedisError
@@ -80,6 +80,7 @@ class RedisDeadlineQueue:
         self._tickets = Tickets()
         tasks = {TaskId(i): task async for i, task in self._read(self._keys.facts, decode_task)}
         leases = {i: record async for i, record in self._read(self._keys.leases, bytes)}
+        endings = {TaskId(i): ending async for i, ending in self._read(self._keys.endings, bytes)}
         return Snapshot(
             waiting=tuple(task for i, task in tasks.items() if i not in leases),
             running=tuple(
@@ -87,7 +88,7 @@ class RedisDeadlineQueue:
                 for i, record in leases.items()
                 if i in tasks
             ),
-            endings=tuple([(TaskId(i), e) async for i, e in self._read(self._keys.endings, bytes)]),
+            endings=tuple(endings.items()),
             is_intact=await self.is_intact(),
         )
 
@@ -134,7 +135,8 @@ class RedisDeadlineQueue:
 
     async def told(self, task_ids: Sequence[TaskId]) -> None:
         keys = [self._keys.epoch, self._keys.endings]
-        await self._act(("told", keys, [self._epoch, *ids]) for ids in _chunks(task_ids))
+        chunks = (task_ids[at : at + _CHUNK] for at in range(0, len(task_ids), _CHUNK))
+        await self._act(("told", keys, [self._epoch, *ids]) for ids in chunks)
 
     async def bar(self, task_id: TaskId) -> None:
         keys = [self._keys.epoch, self._keys.barred(task_id)]
@@ -191,9 +193,7 @@ class RedisDeadlineQueue:
         )
 
     async def _act(self, calls: Iterable[Call]) -> Sequence[object]:
-        answers: list[object] = []
-        for batch in _chunks(tuple(calls)):
-            answers += await self._guarded.call_all(batch)
+        answers = await self._guarded.call_all(calls)
         for answer in answers:
             if isinstance(answer, RedisError):
                 raise self._refused(answer)
@@ -231,10 +231,6 @@ def _leased(task_id: TaskId, answer: object) -> tuple[Lease, bytes] | None:
         return None
     lease, body = cast(list[bytes], answer)
     return decode_lease(task_id, lease), decode_body(body)
-
-
-def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    return (items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK))
 
 
 def _whole(duration_s: float) -> int:

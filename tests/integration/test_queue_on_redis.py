@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,7 +13,7 @@ from shared.adapters.clock import SystemClock
 from shared.adapters.redis_connection import BoundedRedis, connect_redis
 from shared.adapters.redis_queue import RedisDeadlineQueue
 from shared.domain.errors import Unavailable
-from shared.scheduling.queue import DeadlineQueue, Put
+from shared.scheduling.queue import DeadlineQueue, Entry, Put
 from tests.builders import a_task
 from tests.contract.deadline_queues import ONE, claim_of, claimed, entries
 from tests.contract.test_deadline_queue import *  # noqa: F403  the same promises, over Redis
@@ -145,6 +146,16 @@ async def test_a_redis_that_was_restarted_is_not_intact_though_it_kept_its_tasks
 
         assert not await queue.is_intact()
         assert (await queue.open(2)).waiting == (a_task(),)
+
+
+async def test_a_huge_batch_is_put_bit_by_bit(queue: DeadlineQueue) -> None:
+    noise = Random(1).randbytes(200_000)
+    many = [Entry(task=a_task(f"task-{i}"), body=noise) for i in range(60)]
+    light = [Entry(task=a_task(f"light-{i}"), body=b"{}") for i in range(1200)]
+
+    assert set(await queue.put([*many, *light])) == {Put.QUEUED}
+
+    assert len((await queue.open(1)).waiting) == len(many) + len(light)
 
 
 async def test_two_pools_share_a_redis_without_meeting(
