@@ -22,8 +22,6 @@ async def main() -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(use_service("worker", settings.tracing))
         bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
-        stack.push_async_callback(engine.stop)
-        await engine.start()
         worker = Worker.of(
             me=Identity(
                 name=settings.worker_name,
@@ -36,9 +34,12 @@ async def main() -> None:
             clock=clock,
             feeder=FEEDERS[settings.feeder](),
         )
+        # Before the engine, which may take minutes to come up: alive, and not yet ready.
         await stack.enter_async_context(
             serve_health(settings.health_host, settings.health_port, worker.is_ready)
         )
+        stack.push_async_callback(engine.stop)
+        await engine.start()
         await worker.serve(drain_s=settings.drain_s)
 
 

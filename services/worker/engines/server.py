@@ -9,13 +9,14 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from services.worker.engine import Engine, EngineError, EngineRefused, Job, JobId, Piece
 from services.worker.engines import ENGINES
@@ -26,11 +27,6 @@ from shared.adapters.profiles import PROFILES
 from shared.domain.clock import Clock
 from shared.domain.errors import SettingsError
 from shared.domain.task import Prediction
-
-# The types of ASGI are dictionaries of anything.
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Scope]]
-Send = Callable[[Scope], Awaitable[None]]
 
 _ROUTES: Final[dict[str, Route]] = {
     "/v1/completions": "completions",

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -118,7 +119,8 @@ class Reply:
 
 
 def error_body(message: str, *, status: int, param: str | None = None) -> bytes:
-    kind = "BadRequestError" if status < 500 else "InternalServerError"  # noqa: PLR2004
+    is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = "InternalServerError" if is_ours else "BadRequestError"
     error = {"message": message, "type": kind, "param": param, "code": status}
     return json.dumps({"error": error}).encode()
 
