@@ -19,9 +19,32 @@ class Played:
     sender: Sender
 
 
+@dataclass(frozen=True, slots=True)
+class CpuMeter:
+    """What this process spends on a run, so that nobody takes the sender for the house."""
+
+    before_s: float
+
+    @classmethod
+    def start(cls) -> "CpuMeter":
+        return cls(_cpu_s())
+
+    def played(self, sent: Sequence[Sent]) -> Played:
+        spent_s = _cpu_s() - self.before_s
+        late_s = sorted(each.late_s for each in sent) or [0.0]
+        return Played(
+            observations=tuple(each.observation for each in sent),
+            sender=Sender(
+                late_p50_s=nearest_rank(late_s, 0.5),
+                late_p99_s=nearest_rank(late_s, 0.99),
+                cpu_ms_per_request=spent_s * 1000 / max(1, len(sent)),
+            ),
+        )
+
+
 async def play(client: Client, requests: Sequence[Request], tally: Tally) -> Played:
     """All instants are planned on one clock from one beginning, so that delays never add up."""
-    cpu_before_s = _cpu_s()
+    cpu = CpuMeter.start()
     began_at = client.clock.monotonic()
     async with asyncio.TaskGroup() as group:
         sending = []
@@ -31,11 +54,7 @@ async def play(client: Client, requests: Sequence[Request], tally: Tally) -> Pla
             await asyncio.sleep(max(0.0, planned_at - client.clock.monotonic()))
             tally.sent += 1
             sending.append(group.create_task(_send(client, request, planned_at, began_at, tally)))
-    sent = [each.result() for each in sending]
-    return Played(
-        observations=tuple(each.observation for each in sent),
-        sender=_sender(sent, _cpu_s() - cpu_before_s),
-    )
+    return cpu.played([each.result() for each in sending])
 
 
 async def _send(
@@ -46,15 +65,6 @@ async def _send(
     tally.answered += sent.observation.is_answered()
     tally.on_time += sent.observation.is_kept()
     return sent
-
-
-def _sender(sent: Sequence[Sent], cpu_s: float) -> Sender:
-    late_s = sorted(each.late_s for each in sent) or [0.0]
-    return Sender(
-        late_p50_s=nearest_rank(late_s, 0.5),
-        late_p99_s=nearest_rank(late_s, 0.99),
-        cpu_ms_per_request=cpu_s * 1000 / max(1, len(sent)),
-    )
 
 
 def _cpu_s() -> float:

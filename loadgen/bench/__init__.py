@@ -1,0 +1,1 @@
+"""What the house itself costs: added latency, sustained throughput, the queue, an overload."""

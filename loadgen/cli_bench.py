@@ -1,0 +1,86 @@
+"""`loadgen bench`: the house measured with parts that cost nothing themselves."""
+
+import argparse
+import asyncio
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from rich.console import Console
+
+from loadgen.bench import latency, overload, scheduler, throughput
+from loadgen.bench.sheet import Sheet, encode, show
+from loadgen.cli_values import UsageError
+
+_Measuring = Coroutine[None, None, list[Sheet]]
+_Bench = Callable[[Path, argparse.Namespace], _Measuring]
+_Commands = argparse._SubParsersAction
+_TERMINATED: Final = 143
+
+
+def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    bench = commands.add_parser("bench", help="measure the house itself")
+    bench.add_argument("what", choices=BENCHES)
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    bench.add_argument("--quick", action="store_true", help="shorter, and less certain")
+    bench.add_argument("--kafka", default="real", help="real, embedded, or a broker's address")
+    bench.add_argument("--against", choices=["ray"], help="latency: measure Ray Serve beside it")
+    bench.add_argument("--ray-python", metavar="PATH", help="an interpreter with ray[serve]")
+    bench.add_argument("--out", type=Path, metavar="DIR", help="keep logs and traces there")
+    bench.set_defaults(act=run_bench)
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    if options.ray_python and options.against is None:
+        raise UsageError("--ray-python goes with --against ray")
+    with tempfile.TemporaryDirectory(prefix="cato-bench-") as passing:
+        directory = options.out or Path(passing)
+        directory.mkdir(parents=True, exist_ok=True)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                sheets = runner.run(_until_terminated(BENCHES[options.what](directory, options)))
+            except asyncio.CancelledError:
+                return _TERMINATED
+    show(sheets, Console())
+    if options.json is not None:
+        options.json.write_text(encode(options.what, sheets))
+    return 0
+
+
+async def _until_terminated(measuring: _Measuring) -> list[Sheet]:
+    """What was started is ended in order, also when somebody ends the measurement."""
+    task = asyncio.ensure_future(measuring)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+def _latency(directory: Path, options: argparse.Namespace) -> _Measuring:
+    effort = latency.Effort.quick() if options.quick else latency.Effort()
+    rays = latency.Rays(python=options.ray_python) if options.against else None
+    return latency.latency(directory, effort, kafka=options.kafka, rays=rays)
+
+
+def _throughput(directory: Path, options: argparse.Namespace) -> _Measuring:
+    effort = throughput.Effort.quick() if options.quick else throughput.Effort()
+    return throughput.throughput(directory, effort, kafka=options.kafka)
+
+
+def _scheduler(directory: Path, options: argparse.Namespace) -> _Measuring:
+    effort = scheduler.Effort.quick() if options.quick else scheduler.Effort()
+    return scheduler.scheduler(directory, effort)
+
+
+def _overload(directory: Path, options: argparse.Namespace) -> _Measuring:
+    effort = overload.Effort.quick() if options.quick else overload.Effort()
+    return overload.overload(directory, effort, kafka=options.kafka)
+
+
+BENCHES: Final[Mapping[str, _Bench]] = {
+    "latency": _latency,
+    "throughput": _throughput,
+    "scheduler": _scheduler,
+    "overload": _overload,
+}

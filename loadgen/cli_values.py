@@ -1,0 +1,100 @@
+"""What people write behind an option, turned into values or refused in one line."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from loadgen.drivers.errors import KeysUnreadable
+from loadgen.report.document import RunReport, encode
+from loadgen.report.page import page
+from loadgen.workloads.mix_file import read_mix
+from loadgen.workloads.mixes import MIXES, Mix
+from loadgen.workloads.trace import Window
+from shared.domain.task import Promise
+
+_LIMITS: Final = ("ttft", "tpot", "e2el")
+
+
+class UsageError(Exception):
+    """An option that makes no sense, with what would."""
+
+
+def positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return value
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def pair(text: str) -> tuple[float, float]:
+    """A:B, both above or at 0."""
+    first, colon, second = text.partition(":")
+    try:
+        values = float(first), float(second)
+    except ValueError:
+        values = -1.0, -1.0
+    if not colon or not all(0 <= value < float("inf") for value in values):
+        raise argparse.ArgumentTypeError(f"expected two numbers like 60:120, found {text!r}")
+    return values
+
+
+def window(text: str) -> Window:
+    start_s, duration_s = pair(text)
+    return Window(start_s=start_s, duration_s=duration_s)
+
+
+def limit(text: str) -> tuple[str, float]:
+    """As `vllm bench serve --goodput` takes them: in milliseconds."""
+    name, _, ms = text.partition(":")
+    if name not in _LIMITS:
+        known = ", ".join(_LIMITS)
+        raise argparse.ArgumentTypeError(f"expected NAME:MS with one of {known}, found {text!r}")
+    return name, positive(ms) / 1000
+
+
+def limits(pairs: Sequence[tuple[str, float]]) -> Promise | None:
+    told = dict(pairs)
+    if not told:
+        return None
+    return Promise(ttft_s=told.get("ttft"), tpot_s=told.get("tpot"), e2e_s=told.get("e2el"))
+
+
+def mix(name: str) -> Mix:
+    if name in MIXES:
+        return MIXES[name]
+    if Path(name).suffix:
+        return read_mix(Path(name))
+    raise UsageError(f"unknown mix {name!r}; known: {', '.join(MIXES)}, or a .toml or .json file")
+
+
+def keys(path: Path | None) -> tuple[str, ...]:
+    """One for each tenant, in the order of the lines."""
+    if path is None:
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeysUnreadable(path, getattr(error, "strerror", None) or "no text") from error
+    if not lines:
+        raise KeysUnreadable(path, "none")
+    return tuple(lines)
+
+
+def written(runs: Sequence[RunReport], directory: Path) -> None:
+    """report.json and report.html."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "report.json").write_bytes(encode(runs))
+        (directory / "report.html").write_text(page(runs), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--out {directory}: {error.strerror}") from error
