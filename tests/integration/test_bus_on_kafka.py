@@ -1,31 +1,78 @@
 """Over a broker the bus keeps what it promises in memory, and outlives the broker's absence."""
 
+import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from deploy.local.errors import KafkaUnavailable
+from deploy.local.real_kafka import RealKafka
 from shared.adapters.kafka.topic_creation import create_topics
 from shared.adapters.kafka_bus import KafkaBus
+from shared.domain.errors import Unavailable
 from shared.messages.bus import Bus
 from shared.messages.topics import TOPICS
 from tests.contract.test_bus import *  # noqa: F403  the same promises, over Kafka
+from tests.contract.test_bus import NOTES_OF_A_GROUP, Noted, Reader, note, reading
 from tests.integration.conftest import Kafka
 
 _LIKE = {topic.name: topic for topic in TOPICS}
+_NARROW = (replace(_LIKE["tasks.cancelled"], name="notes", partitions=4), _LIKE["dead.letters"])
 
 
 @pytest.fixture
 async def bus(kafka: Kafka) -> AsyncIterator[Bus]:
     """A house of its own for each test, on the one broker."""
     prefix = f"{uuid.uuid4().hex[:8]}."
-    topics = (
-        replace(_LIKE["tasks.cancelled"], name="notes", partitions=4),
-        _LIKE["dead.letters"],
-    )
-    await create_topics(kafka.bootstrap, topics=topics, topic_prefix=prefix)
+    await create_topics(kafka.bootstrap, topics=_NARROW, topic_prefix=prefix)
     async with KafkaBus.connect(
         kafka.bootstrap, topic_prefix=prefix, fetch_wait_ms=100
     ) as connected:
         yield connected
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[RealKafka]:
+    """One that a test may kill."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            started = await stack.enter_async_context(RealKafka.start(tmp_path))
+        except KafkaUnavailable as why:
+            pytest.skip(str(why))
+        await create_topics(started.bootstrap, topics=_NARROW)
+        yield started
+
+
+async def test_a_record_whose_broker_is_away_is_unavailable_and_arrives_once_it_is_back(
+    broker: RealKafka,
+) -> None:
+    async with KafkaBus.connect(broker.bootstrap, delivery_timeout_s=3.0) as bus:
+        await note(bus, "before")
+        async with reading(bus, NOTES_OF_A_GROUP, Reader()) as reader:
+            await reader.has_read(1)
+            broker.kill()
+
+            waiting = await bus.publish(Noted(text="during", of="someone"))
+            with pytest.raises(Unavailable):
+                await waiting
+            await broker.restart()
+
+            await reader.has_read(2)
+            await note(bus, "after")
+            await reader.has_read(3)
+            assert reader.texts == ["before", "during", "after"]
+
+
+async def test_without_a_broker_connecting_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        async with KafkaBus.connect("127.0.0.1:1", delivery_timeout_s=2.0):
+            pass
+
+
+async def test_topics_can_be_asked_for_again(kafka: Kafka) -> None:
+    await create_topics(kafka.bootstrap, topics=_NARROW, topic_prefix="again.")
+
+    await create_topics(kafka.bootstrap, topics=_NARROW, topic_prefix="again.")

@@ -68,6 +68,7 @@ class Publisher:
         self._link = link
         self._producer = self._new_producer()
         self._has_failed = False
+        self._under_way = 0
         self._renewal = asyncio.Lock()
 
     @classmethod
@@ -98,7 +99,8 @@ class Publisher:
                 )
         except (KafkaError, TimeoutError) as error:
             raise Unavailable(f"Kafka took no record for {topic}: {error!r}") from error
-        sent.add_done_callback(self._note_failure)
+        self._under_way += 1
+        sent.add_done_callback(self._note_end)
         return Delivery(sent, topic=topic, until=until)
 
     async def partitions(self, topic: str) -> int:
@@ -130,7 +132,8 @@ class Publisher:
             self._has_failed = True
             raise
 
-    def _note_failure(self, sent: "asyncio.Future[Any]") -> None:
+    def _note_end(self, sent: "asyncio.Future[Any]") -> None:
+        self._under_way -= 1
         if not sent.cancelled() and sent.exception() is not None:
             self._has_failed = True
 
@@ -140,7 +143,7 @@ class Publisher:
             async with asyncio.timeout(self._link.delivery_timeout_s):
                 await producer.stop()
         except TimeoutError:
-            log.error("records were left undelivered")
+            log.error("records were left undelivered", extra={"records": self._under_way})
             await producer.client.close()
 
     def _new_producer(self) -> AIOKafkaProducer:
