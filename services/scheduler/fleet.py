@@ -46,6 +46,13 @@ class Fleet:
         seat.report, seat.heard_at = report, now
         return seat
 
+    def served(self, name: str, at: float) -> None:
+        """It was sent a task; within one instant the order of sending is kept."""
+        seat = self.seats.get(name)
+        if seat is not None:
+            newest = max(other.served_at for other in self.seats.values())
+            seat.served_at = max(at, newest + 1e-6)
+
     def former_lives(self, report: WorkerReported) -> Iterator[str]:
         """Earlier incarnations of this worker, which cannot be alive any more."""
         for name, seat in self.seats.items():

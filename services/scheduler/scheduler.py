@@ -186,7 +186,7 @@ class Scheduler:
             return
         lease, body = claimed
         self.mirror.lend(task, lease)
-        self.mirror.fleet.seats[lease.worker].served_at = assignment.worker.served_at or now
+        self.mirror.fleet.served(lease.worker, now)
         await self._send(task, lease, body)
         instruments.queue_duration.record(now - task.received_at, {names.KIND: task.kind})
         tracing.record_span(
