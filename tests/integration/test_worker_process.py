@@ -1,0 +1,147 @@
+"""A worker as a process: serves over Kafka's protocol, drains on SIGTERM, leaves a dead engine."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from deploy.local.embedded_kafka import EmbeddedKafka
+from shared.adapters.kafka_bus import KafkaBus
+from shared.domain.outcome import Attempt
+from shared.messages.bus import Record, Start, Subscription
+from shared.messages.catalogue import (
+    AttemptEnded,
+    TokensProduced,
+    WorkerAdmitted,
+    WorkerReported,
+)
+from shared.messages.message import Message
+from tests.contract.engine_promises import until
+from tests.stories.worker_bench import a_dispatch
+
+ROOT = Path(__file__).parents[2]
+SEAT = 1
+FETCH_WAIT_MS = 5
+M = TypeVar("M", bound=Message)
+
+
+@dataclass
+class Desk:
+    """What a scheduler and an ingress would see of the worker."""
+
+    bus: KafkaBus
+    servers: str
+    seen: list[Message] = field(default_factory=list)
+
+    def of(self, kind: type[M]) -> list[M]:
+        return [message for message in self.seen if isinstance(message, kind)]
+
+    async def read(self, kind: type[M], is_reading: asyncio.Event) -> None:
+        async def take(records: Sequence[Record[M]]) -> None:
+            self.seen += [record.message for record in records]
+
+        reading = Subscription(message=kind, topic=kind.base_topic, start=Start.LATEST)
+        await self.bus.consume(reading, take, caught_up=is_reading.set)
+
+    async def seat(self) -> str:
+        """Its name on the wire, once it reads where it was seated."""
+        await until(lambda: bool(self.of(WorkerReported)), within_s=20, saying="it reports")
+        first = self.of(WorkerReported)[0]
+        await self.bus.publish(
+            WorkerAdmitted(worker=first.worker, incarnation=first.incarnation, to_partition=SEAT)
+        )
+
+        def is_seated() -> bool:
+            return self.of(WorkerReported)[-1].to_partition == SEAT
+
+        await until(is_seated, within_s=10, saying="it is seated")
+        return f"{first.worker}/{first.incarnation}"
+
+    async def dispatch(self, worker: str, id: str, max_tokens: int) -> None:
+        to_it = {"worker": worker, "to_partition": SEAT}
+        await self.bus.publish(a_dispatch(id, max_tokens=max_tokens).model_copy(update=to_it))
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with (
+        EmbeddedKafka.start(tmp_path / "kafka") as kafka,
+        KafkaBus.connect(kafka.bootstrap, fetch_wait_ms=FETCH_WAIT_MS) as bus,
+    ):
+        desk = Desk(bus=bus, servers=kafka.bootstrap)
+        reading: list[asyncio.Task[None]] = []
+        for kind in (WorkerReported, TokensProduced, AttemptEnded):
+            is_reading = asyncio.Event()
+            reading.append(asyncio.create_task(desk.read(kind, is_reading)))
+            async with asyncio.timeout(20):
+                await is_reading.wait()
+        yield desk
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+
+
+@asynccontextmanager
+async def a_process(*words: str, **settings: str) -> AsyncIterator[Process]:
+    environment = {**os.environ, **settings}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *words, cwd=ROOT, env=environment
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def a_worker_process(desk: Desk, **settings: str) -> AbstractAsyncContextManager[Process]:
+    return a_process(
+        "services.worker",
+        CATO_KAFKA_SERVERS=desk.servers,
+        CATO_FETCH_WAIT_MS=str(FETCH_WAIT_MS),
+        CATO_SLOTS="1",
+        **settings,
+    )
+
+
+async def test_it_serves_and_on_sigterm_finishes_what_it_began(desk: Desk) -> None:
+    async with a_worker_process(desk) as process:
+        worker = await desk.seat()
+        await desk.dispatch(worker, "task-1", max_tokens=150)
+        await desk.dispatch(worker, "task-2", max_tokens=5)
+        await until(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
+
+        process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        await until(lambda: len(desk.of(AttemptEnded)) == 2, within_s=5, saying="both ended")
+    results = {str(ended.task_id): ended.result for ended in desk.of(AttemptEnded)}
+    assert results == {"task-1": Attempt.COMPLETED, "task-2": Attempt.RETURNED}
+    assert sum(piece.tokens for piece in desk.of(TokensProduced)) == 150
+
+
+async def test_when_its_engine_is_killed_it_fails_the_attempt_and_exits_with_1(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    engine = ("services.worker.engines.server", "--profile", "reference", "--port", port)
+    settings = {"CATO_ENGINE": "openai", "CATO_ENGINE_URL": f"http://127.0.0.1:{port}/v1"}
+    async with a_process(*engine) as server, a_worker_process(desk, **settings) as process:
+        worker = await desk.seat()
+        await desk.dispatch(worker, "task-1", max_tokens=3000)
+        await until(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
+
+        server.kill()
+
+        assert await asyncio.wait_for(process.wait(), 10) == 1
+        await until(lambda: bool(desk.of(AttemptEnded)), within_s=5, saying="the attempt ended")
+    assert [ended.result for ended in desk.of(AttemptEnded)] == [Attempt.FAILED]
