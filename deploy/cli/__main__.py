@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,17 +23,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # It logs each attempt to connect; the command says once what came of them.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        return int(asked.run(asked))
+        code = int(asked.run(asked))
+        sys.stdout.flush()
     except SettingsError as error:
         return _tell(error, CANNOT_START)
     except CatoError as error:
         return _tell(error, CRASHED)
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough; nothing may be flushed to it at exit.
-        sys.stdout = None
+        # The reader (`| head`) has seen enough; what is left may not be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
+    return code
 
 
 def a_parser() -> argparse.ArgumentParser:

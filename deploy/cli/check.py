@@ -1,5 +1,6 @@
 """Before a house is started: is everything there that it needs, and is it as it must be?"""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -72,7 +73,9 @@ def findings_of_redis(found: Mapping[str, str]) -> list[Finding]:
 
 async def check_kafka(bus: Bus) -> Finding:
     """Every topic, with as many partitions as the processes expect to share."""
-    widths = {topic: await _width(bus, topic) for topic in TOPICS}
+    # All at once: the bus waits a while for each topic that is not there.
+    found = await asyncio.gather(*(_width(bus, topic) for topic in TOPICS))
+    widths = dict(zip(TOPICS, found, strict=True))
     if set(widths.values()) == {EMBEDDED_WIDTH}:
         return Finding(subject="Kafka topics", said="four partitions each: the embedded broker")
     narrow = [

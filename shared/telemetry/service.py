@@ -39,7 +39,12 @@ def use_service(name: str, tracing: Tracing | None = None) -> Iterator[None]:
 
 
 def _measure(resource: Attributes) -> None:
-    """Exemplars would cost a look at the trace context for each value, and nobody reads them."""
+    """Once a process: OpenTelemetry binds every instrument to the first provider for good.
+
+    Exemplars would cost a look at the trace context for each value, and nobody reads them.
+    """
+    if isinstance(metrics.get_meter_provider(), MeterProvider):
+        return
     provider = MeterProvider(
         metric_readers=[PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False)],
         resource=Resource.create(dict(resource)),
