@@ -57,7 +57,7 @@ KIND: Final = "cato.task.kind"
 LATENCY_CLASS: Final = "cato.class"
 OUTCOME: Final = "cato.outcome"
 RESULT: Final = "cato.attempt.result"
-HOP: Final = "cato.hop"
+HOP: Final = "cato.hop"  # the span after which slack was measured
 REASON: Final = "cato.reason"
 STATE: Final = "cato.state"
 MODEL: Final = "gen_ai.request.model"
@@ -106,15 +106,3 @@ SPAN_ENGINE: Final = "engine"  # worker: handed to the engine -> last token
 SPAN_FIRST_BYTE: Final = "first_byte"  # ingress: first token left the worker -> written
 SPAN_LAST_BYTE: Final = "last_byte"  # ingress: last token left the worker -> written
 SPAN_SETTLE: Final = "settle"  # scheduler: attempt over -> ending published
-
-# Where slack is measured: the values of `cato.hop`
-HOPS: Final = (
-    SPAN_ACCEPT,
-    SPAN_CLASSIFY,
-    SPAN_QUEUE,
-    SPAN_DISPATCH,
-    SPAN_FEED,
-    SPAN_ENGINE,
-    SPAN_FIRST_BYTE,
-    SPAN_LAST_BYTE,
-)
