@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from services.worker import measures
@@ -15,7 +16,7 @@ from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.domain.outcome import Attempt
 from shared.messages.bus import Bus
-from shared.messages.catalogue import AttemptEnded
+from shared.messages.catalogue import AttemptEnded, TaskRevoked
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,27 @@ class Attempts:
         if verdict.result is None:
             log.warning("lease ran out", extra={"task_id": run.task.id})
             return
-        ended = self._ended(run, verdict.result, verdict.error)
-        while run.started_at is None or self.clock.monotonic() < run.leased_until:
+        leased_until = inf if run.started_at is None else run.leased_until
+        await self._tell(self._ended(run, verdict.result, verdict.error), leased_until)
+
+    async def conclude_unseen(self, revoked: TaskRevoked) -> None:
+        """For an attempt whose revocation came before it."""
+        ended = AttemptEnded(
+            task_id=revoked.task_id,
+            fence=revoked.fence,
+            worker=revoked.worker,
+            result=Attempt.ABORTED,
+            ended_at=self.clock.now(),
+        )
+        await self._tell(ended, inf)
+
+    async def _tell(self, ended: AttemptEnded, leased_until: float) -> None:
+        while self.clock.monotonic() < leased_until:
             try:
                 await (await self.bus.publish(ended))
                 return
             except Unavailable as error:
-                log.warning("attempt not told", extra={"task_id": run.task.id, "error": str(error)})
+                log.warning("ending not told", extra={"task_id": ended.task_id, "why": str(error)})
                 await self.clock.sleep(_RETRY_S)
 
     async def _pump(self, run: Run, stream: TokenStream) -> None:

@@ -14,15 +14,14 @@ Revocations = Callable[[Sequence[Record[TaskRevoked]]], Awaitable[None]]
 
 @dataclass(slots=True, kw_only=True)
 class Inbox:
-    """`partition` is what we read and therefore report; `assigned` is our latest seat."""
+    """`partition` is what we read and therefore report; `seats` are those we were given."""
 
     me: Identity
     bus: Bus
     roster_changed: asyncio.Event
     partition: int | None = None
-    assigned: int | None = None
     is_listening: asyncio.Event = field(default_factory=asyncio.Event)
-    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    seats: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
 
     async def keep_reading(self, dispatches: Dispatches, revocations: Revocations) -> None:
         async with asyncio.TaskGroup() as group:
@@ -33,9 +32,8 @@ class Inbox:
         for record in records:
             admitted = record.message
             is_mine = (admitted.worker, admitted.incarnation) == (self.me.name, self.me.incarnation)
-            if is_mine and admitted.to_partition != self.assigned:
-                self.assigned = admitted.to_partition
-                self.moved.set()
+            if is_mine:
+                self.seats.put_nowait(admitted.to_partition)
 
     async def _hear_admissions(self) -> None:
         await self.bus.consume(
@@ -48,12 +46,10 @@ class Inbox:
 
     async def _follow(self, dispatches: Dispatches, revocations: Revocations) -> None:
         """Read where we are seated; a new leader may seat us elsewhere."""
+        seat = await self.seats.get()
         while True:
-            await self.moved.wait()
-            self.moved.clear()
-            assert self.assigned is not None
-            reading = asyncio.create_task(self._read(self.assigned, dispatches, revocations))
-            moving = asyncio.create_task(self.moved.wait())
+            reading = asyncio.create_task(self._read(seat, dispatches, revocations))
+            moving = asyncio.create_task(self._seat_other_than(seat))
             try:
                 await asyncio.wait({reading, moving}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -63,6 +59,12 @@ class Inbox:
             if reading.done():
                 reading.result()
             await asyncio.gather(reading, return_exceptions=True)
+            seat = moving.result()
+
+    async def _seat_other_than(self, seat: int) -> int:
+        while (given := await self.seats.get()) == seat:
+            continue  # Told again, because our report had not been read yet.
+        return given
 
     async def _read(self, partition: int, dispatches: Dispatches, revocations: Revocations) -> None:
         at = frozenset({partition})

@@ -12,7 +12,7 @@ from typing import Final
 from services.worker.engine import Piece
 from services.worker.roster import Run
 from shared.domain.clock import Clock
-from shared.domain.errors import CatoError
+from shared.domain.errors import CatoError, Unavailable
 from shared.messages.bus import Bus, Position
 from shared.messages.catalogue import TokensProduced
 
@@ -61,7 +61,7 @@ class TokenStream:
             self.texts.clear()
             self.tokens = 0
             self.sequence += 1
-            self._watch(await self.sender.bus.publish(message))
+            self.sender.watch(self.run, await self.sender.bus.publish(message))
 
     def _note(self, piece: Piece) -> bool:
         """Keep what the attempt's end will tell; was this the first content?"""
@@ -101,17 +101,6 @@ class TokenStream:
             produced_at=self.sender.clock.now(),
         )
 
-    def _watch(self, acknowledgement: Awaitable[Position]) -> None:
-        asyncio.ensure_future(acknowledgement).add_done_callback(self._note_delivery)
-
-    def _note_delivery(self, acknowledged: asyncio.Future[Position]) -> None:
-        if acknowledged.cancelled():
-            return
-        error = acknowledged.exception()
-        if error is not None:
-            self.run.undelivered = f"a piece was not delivered: {error}"
-            log.error("piece lost", extra={"task_id": self.run.task.id, "error": str(error)})
-
 
 @dataclass(slots=True, kw_only=True)
 class Sender:
@@ -120,6 +109,7 @@ class Sender:
     bus: Bus
     clock: Clock
     unsent: dict[TokenStream, Piece] = field(default_factory=dict)
+    underway: asyncio.Queue[tuple[Run, Awaitable[Position]]] = field(default_factory=asyncio.Queue)
 
     def open(self, run: Run) -> TokenStream:
         return TokenStream(run=run, sender=self)
@@ -128,6 +118,20 @@ class Sender:
         """Nobody wants the rest."""
         self.unsent.pop(stream, None)
         stream.texts.clear()
+
+    def watch(self, run: Run, acknowledgement: Awaitable[Position]) -> None:
+        """Hear of it without waiting for it."""
+        self.underway.put_nowait((run, acknowledgement))
+
+    async def keep_watching(self) -> None:
+        """One by one, as they were sent: a coroutine for each would cost more than the sending."""
+        while True:
+            run, acknowledgement = await self.underway.get()
+            try:
+                await acknowledgement
+            except Unavailable as error:
+                run.undelivered = f"a piece was not delivered: {error}"
+                log.error("piece lost", extra={"task_id": run.task.id, "error": str(error)})
 
     async def keep_sending(self) -> None:
         while True:

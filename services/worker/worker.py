@@ -17,7 +17,7 @@ from services.worker.token_stream import Sender
 from shared.domain.clock import Clock
 from shared.domain.outcome import Attempt
 from shared.messages.bus import Bus, Record
-from shared.messages.catalogue import AttemptEnded, TaskDispatched, TaskRevoked
+from shared.messages.catalogue import TaskDispatched, TaskRevoked
 
 log = logging.getLogger(__name__)
 
@@ -134,18 +134,7 @@ class Worker:
             self._stop(run, Attempt.ABORTED)
         elif self.roster.seen.add(key):
             # It overtook its dispatch, which now counts as seen and is never begun.
-            await self._tell_aborted(message)
-
-    async def _tell_aborted(self, message: TaskRevoked) -> None:
-        await self.attempts.bus.publish(
-            AttemptEnded(
-                task_id=message.task_id,
-                fence=message.fence,
-                worker=message.worker,
-                result=Attempt.ABORTED,
-                ended_at=self.attempts.clock.now(),
-            )
-        )
+            self.runners.start(self.attempts.conclude_unseen(message))
 
     def _stop(self, run: Run, stopped_as: Attempt | None) -> None:
         run.stop(stopped_as)
@@ -166,6 +155,7 @@ class Worker:
             group.create_task(self.inbox.keep_reading(self.begin, self.revoke))
             group.create_task(self.reporter.keep_reporting())
             group.create_task(self.attempts.sender.keep_sending())
+            group.create_task(self.attempts.sender.keep_watching())
             group.create_task(self._watch_leases())
 
     async def _watch_leases(self) -> None:

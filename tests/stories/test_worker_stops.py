@@ -8,7 +8,7 @@ import pytest
 from services.worker.engine import EngineDied
 from shared.domain.fence import Fence
 from shared.domain.outcome import Attempt
-from shared.messages.catalogue import TokensProduced
+from shared.messages.catalogue import AttemptEnded, TokensProduced
 from tests.stories.worker_bench import STEADY, Bench, a_bench, a_dispatch
 
 HUNG = replace(STEADY, step_time=replace(STEADY.step_time, base_s=1000.0))
@@ -201,3 +201,28 @@ async def test_a_worker_seated_elsewhere_reads_there_and_only_there() -> None:
 
         assert [ended.task_id for ended in bench.endings()] == ["task-1"]
         assert bench.reports()[-1].to_partition == 1
+
+
+async def test_when_a_piece_is_lost_the_attempt_fails_instead_of_leaving_a_gap() -> None:
+    async with a_bench() as bench:
+        await bench.dispatch(a_dispatch(max_tokens=500))
+        await until_streaming(bench)
+        bench.bus.loses = TokensProduced
+        (ended,) = await bench.until_ended()
+
+    assert ended.result is Attempt.FAILED
+    assert "not delivered" in (ended.error or "")
+    assert bench.engine.load().running == 0
+
+
+async def test_an_ending_that_was_lost_is_told_again() -> None:
+    async with a_bench() as bench:
+        bench.bus.loses = AttemptEnded
+        await bench.dispatch(a_dispatch(max_tokens=5))
+        await asyncio.sleep(1)
+        assert bench.endings() == []
+
+        bench.bus.loses = None
+        (ended,) = await bench.until_ended()
+
+    assert ended.result is Attempt.COMPLETED

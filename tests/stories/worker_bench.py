@@ -13,6 +13,7 @@ from services.worker.roster import Identity
 from services.worker.worker import Worker
 from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus
+from shared.domain.errors import Unavailable
 from shared.domain.fence import Fence
 from shared.domain.task import Task, TaskId
 from shared.messages.body import Body
@@ -37,21 +38,24 @@ STEADY = replace(REFERENCE, step_time=StepTime(base_s=0.01, prefill_s=0.0, decod
 M = TypeVar("M", bound=Message)
 
 
-class DeafBus(MemoryBus):
-    """A bus whose acknowledgements stop coming when the broker falls deaf."""
+class FickleBus(MemoryBus):
+    """A bus whose acknowledgements stop coming when it is deaf; it can lose what is said, too."""
 
     is_deaf = False
+    loses: type[Message] | None = None
 
     async def publish(self, message: Message) -> Awaitable[Position]:
+        unanswered: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        if self.loses is not None and isinstance(message, self.loses):
+            unanswered.set_exception(Unavailable("no broker took it"))
+            return unanswered
         acknowledged = await super().publish(message)
-        if self.is_deaf:
-            return asyncio.get_running_loop().create_future()
-        return acknowledged
+        return unanswered if self.is_deaf else acknowledged
 
 
 @dataclass
 class Bench:
-    bus: DeafBus
+    bus: FickleBus
     engine: Engine
     worker: Worker
     serving: asyncio.Task[None]
@@ -131,7 +135,7 @@ def a_dispatch(
 async def a_bench(
     *, profile: EngineProfile = STEADY, slots: int = 4, drain_s: float = 5.0, is_seated: bool = True
 ) -> AsyncIterator[Bench]:
-    bus, clock = DeafBus(), LoopClock()
+    bus, clock = FickleBus(), LoopClock()
     engine = SimulatedEngine(profile=profile, clock=clock)
     await engine.start()
     worker = Worker.of(
