@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
+from services.scheduler.measures import Measures
 from services.scheduler.mirror import Mirror
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
@@ -14,7 +15,6 @@ from shared.domain.task import Task, TaskId
 from shared.messages.bus import Bus, Position
 from shared.messages.catalogue import AttemptEnded, TaskEnded, TaskRevoked
 from shared.scheduling.queue import DeadlineQueue, Lease
-from shared.telemetry import instruments, names
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ class Endings:
     bus: Bus
     clock: Clock
     mirror: Mirror
+    measures: Measures
     _telling: "asyncio.Queue[tuple[TaskEnded, Awaitable[Position]]]" = field(
         default_factory=asyncio.Queue
     )
@@ -87,7 +88,7 @@ class Endings:
         self.mirror.changed.set()
         if held is not None and not by_attempt:
             await self.revoke(held.lease)
-        _count(ending)
+        self.measures.ended(ending)
         await self._tell(ending)
         return True
 
@@ -137,12 +138,3 @@ class Endings:
         except Unavailable:
             # Told again by the next leader: readers drop identical endings.
             log.warning("outbox could not be struck", extra={"endings": len(told)})
-
-
-def _count(ending: TaskEnded) -> None:
-    labels = {
-        names.OUTCOME: ending.outcome.value,
-        names.KIND: ending.kind,
-        names.LATENCY_CLASS: ending.latency_class.value,
-    }
-    instruments.tasks.add(1, labels)

@@ -13,7 +13,7 @@ from shared.domain.task import LatencyClass, TaskId
 from shared.messages.bus import Bus, Record, Start, Subscription
 from shared.messages.catalogue import RunningTask, TaskClassified, TaskEnded, WorkerReported
 from shared.scheduling.queue import DeadlineQueue, Entry, Lease, Snapshot
-from shared.telemetry import instruments
+from shared.telemetry import instruments, names
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Rebuild:
                 await self.queue.adopt(entry, running[task_id])
         await self.queue.put([entry for task_id, entry in living.items() if task_id not in running])
         await self.queue.seal()
-        instruments.rebuilds.add(1)
+        instruments.rebuilds.add(1, {names.MODEL: self.model})
         log.info("store rebuilt from Kafka", extra={"tasks": len(living)})
         return await self.queue.open(epoch)
 

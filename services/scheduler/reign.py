@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from services.scheduler.endings import Endings
 from services.scheduler.fleet import Fleet
+from services.scheduler.measures import Measures
 from services.scheduler.mirror import Mirror
 from services.scheduler.rebuild import Rebuild
 from services.scheduler.scheduler import Knobs, Scheduler
@@ -27,7 +28,7 @@ from shared.messages.catalogue import (
 from shared.messages.message import Message
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.queue import DeadlineQueue, Snapshot
-from shared.telemetry import instruments
+from shared.telemetry import instruments, names
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Throne:
             log.warning("reign over", extra={"reasons": reasons})
         finally:
             self.leads.clear()
-            instruments.leadership.set(0)
+            instruments.leadership.set(0, {names.MODEL: self.candidate.model})
 
     async def _reign(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -102,7 +103,7 @@ class Throne:
             for work in self._work(scheduler, watch):
                 group.create_task(work)
             log.info("leading", extra={"epoch": epoch, "tasks": len(scheduler.mirror.origins)})
-            instruments.leadership.set(1)
+            instruments.leadership.set(1, {names.MODEL: self.candidate.model})
             self.leads.set()
             self.is_ready = True
 
@@ -134,7 +135,13 @@ class Throne:
             mirror.wait(task, origin=None, size=0)
         for task, lease in snapshot.running:
             mirror.lend(task, lease)
-        endings = Endings(queue=self.queue, bus=self.bus, clock=self.clock, mirror=mirror)
+        endings = Endings(
+            queue=self.queue,
+            bus=self.bus,
+            clock=self.clock,
+            mirror=mirror,
+            measures=Measures(model=self.candidate.model),
+        )
         return Scheduler(
             queue=self.queue,
             bus=self.bus,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from services.scheduler.endings import Endings
 from services.scheduler.fleet import wire_name
+from services.scheduler.measures import Measures
 from services.scheduler.mirror import Held, Mirror
 from shared.domain.errors import Unavailable
 from shared.domain.outcome import Attempt, Outcome
@@ -24,7 +25,6 @@ from shared.messages.catalogue import (
 )
 from shared.scheduling.plan import Assignment, plan
 from shared.scheduling.queue import Claim, DeadlineQueue, Entry, Lease, Put
-from shared.telemetry import instruments, names, tracing
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +117,10 @@ class Scheduler:
             except TimeoutError:
                 pass
             self.mirror.changed.clear()
+            began = self.endings.clock.monotonic()
             try:
                 await self.step()
+                self.measures.stepped(self.endings.clock.monotonic() - began)
             except Unavailable as error:
                 log.warning("step postponed", extra={"reason": str(error)})
                 await self.endings.clock.sleep(_PAUSE_S)
@@ -149,6 +151,10 @@ class Scheduler:
         body = await self.queue.body(held.task.id)
         if body is not None:
             await self._send(held.task, held.lease, body)
+
+    @property
+    def measures(self) -> Measures:
+        return self.endings.measures
 
     def _now(self) -> float:
         return self.endings.clock.now()
@@ -188,14 +194,7 @@ class Scheduler:
         self.mirror.lend(task, lease)
         self.mirror.fleet.served(lease.worker, now)
         await self._send(task, lease, body)
-        instruments.queue_duration.record(now - task.received_at, {names.KIND: task.kind})
-        tracing.record_span(
-            names.SPAN_QUEUE,
-            parent=task.traceparent,
-            start_at=task.received_at,
-            end_at=now,
-            attributes={names.TASK_ID: task.id, names.SLACK_S: task.deadline_at - now},
-        )
+        self.measures.claimed(task, now)
 
     async def _send(self, task: Task, lease: Lease, body: bytes) -> None:
         await self.bus.publish(
@@ -213,6 +212,7 @@ class Scheduler:
     async def _conclude(self, attempt: AttemptEnded) -> None:
         held = self.mirror.speaker(attempt.task_id, attempt.fence)
         if held is None:
+            self.measures.used_for_nothing(attempt)
             return
         held.streamed |= attempt.first_token_at is not None
         match attempt.result:

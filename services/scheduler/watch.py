@@ -12,6 +12,7 @@ from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, ReplyAddress, Task
 from shared.messages.catalogue import BacklogReported, ClassBacklog, TaskClassified
 from shared.scheduling.forecast import Pace, Wait, forecast
+from shared.telemetry import instruments
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +62,21 @@ class Watch:
             raise Deposed("the store has lost its memory: lead again, and rebuild it from Kafka")
         await self._cancel_for_vanished_clients(self.scheduler.endings.clock.now())
         await self._mark_low_water()
+        self._count_workers(self.scheduler.endings.clock.now())
+
+    def _count_workers(self, now: float) -> None:
+        fleet, knobs = self.scheduler.mirror.fleet, self.scheduler.knobs
+        listening = sum(1 for _ in fleet.listening(now, knobs.suspect_s))
+        draining = sum(seat.report.draining for seat in fleet.seats.values())
+        silent = len(fleet.seats) - listening - draining
+        self.scheduler.measures.workers(listening=listening, silent=silent, draining=draining)
 
     async def _take_back_from_the_silent(self, now: float) -> None:
         mirror, knobs = self.scheduler.mirror, self.scheduler.knobs
         for worker in {*mirror.by_worker, *mirror.fleet.seats}:
             if mirror.fleet.is_silent(worker, now, knobs.lease_s):
                 log.warning("worker lost", extra={"worker": worker})
+                instruments.expired_leases.add(len(mirror.by_worker[worker]))
                 await self.scheduler.abandon(worker)
 
     async def _chase_dispatches(self, now: float) -> None:
@@ -122,18 +132,18 @@ class Watch:
             mirror.backlog, views, typical=mirror.typical.values(), pace=self.pace, now=now
         )
         queued, queued_bytes = len(mirror.backlog), mirror.queued_bytes
-        await self.scheduler.bus.publish(
-            BacklogReported(
-                model=self.model,
-                epoch=self.epoch,
-                at=now,
-                workers=len(views),
-                slots=sum(view.slots for view in views),
-                queued_bytes=queued_bytes,
-                is_full=queued >= knobs.max_queued or queued_bytes >= knobs.max_queued_bytes,
-                classes={klass: _on_the_wire(wait) for klass, wait in waits.items()},
-            )
+        report = BacklogReported(
+            model=self.model,
+            epoch=self.epoch,
+            at=now,
+            workers=len(views),
+            slots=sum(view.slots for view in views),
+            queued_bytes=queued_bytes,
+            is_full=queued >= knobs.max_queued or queued_bytes >= knobs.max_queued_bytes,
+            classes={klass: _on_the_wire(wait) for klass, wait in waits.items()},
         )
+        await self.scheduler.bus.publish(report)
+        self.scheduler.measures.holds(report, running=len(mirror.held))
         self._learn_pace(len(views))
 
     def _learn_pace(self, workers: int) -> None:

@@ -142,7 +142,6 @@ LABELS: Final[Mapping[str, frozenset[str]]] = {
     "attainment": frozenset({names.KIND}),
     "goodput": frozenset({names.KIND}),
     "attempts": frozenset({names.KIND, names.RESULT}),
-    "wasted_gpu": frozenset({names.KIND, names.OUTCOME}),
     "prediction_error": frozenset({names.KIND}),
     "input_tokens": frozenset({names.KIND}),
     "output_tokens": frozenset({names.KIND}),

@@ -1,0 +1,70 @@
+"""What a scheduler measures: how tasks ended, how long they waited, what is queued now."""
+
+from dataclasses import dataclass, field
+
+from shared.domain.task import Task
+from shared.messages.catalogue import AttemptEnded, BacklogReported, TaskEnded
+from shared.tasks import TASKS
+from shared.telemetry import instruments, names
+from shared.telemetry.attainment import RecentPromises
+from shared.telemetry.tracing import record_span
+
+
+@dataclass(slots=True, kw_only=True)
+class Measures:
+    """Of one reign over one pool."""
+
+    model: str
+    promises: RecentPromises = field(default_factory=RecentPromises)
+
+    def ended(self, ending: TaskEnded) -> None:
+        kind = instruments.known(ending.kind, TASKS)
+        labels = {
+            names.OUTCOME: ending.outcome.value,
+            names.KIND: kind,
+            names.LATENCY_CLASS: ending.latency_class.value,
+        }
+        instruments.tasks.add(1, labels)
+        self.promises.ended(kind, ending.outcome, ending.ended_at)
+
+    def used_for_nothing(self, attempt: AttemptEnded) -> None:
+        """It no longer spoke for its task: cancelled, replaced, or started again elsewhere."""
+        instruments.wasted_gpu.add(max(0.0, attempt.engine_s))
+
+    def claimed(self, task: Task, now: float) -> None:
+        kind = instruments.known(task.kind, TASKS)
+        instruments.queue_duration.record(
+            max(0.0, now - task.received_at),
+            {names.KIND: kind, names.LATENCY_CLASS: task.latency_class.value},
+        )
+        _queue_span(task, now)
+
+    def stepped(self, duration_s: float) -> None:
+        instruments.step_duration.record(duration_s)
+
+    def holds(self, report: BacklogReported, running: int) -> None:
+        model = {names.MODEL: self.model}
+        for latency_class, backlog in report.classes.items():
+            labels = {names.LATENCY_CLASS: latency_class.value, **model}
+            instruments.backlog_seconds.set(backlog.work_s, labels)
+            instruments.backlog_wait.set(backlog.wait_s, labels)
+            instruments.queued_tasks.set(backlog.queued, labels)
+        instruments.running_tasks.set(running, model)
+        instruments.queued_bytes.set(report.queued_bytes, model)
+        instruments.slots.set(report.slots, model)
+        self.promises.report(report.at)
+
+    def workers(self, *, listening: int, silent: int, draining: int) -> None:
+        states = {"listening": listening, "silent": silent, "draining": draining}
+        for state, count in states.items():
+            instruments.workers.set(count, {names.MODEL: self.model, names.STATE: state})
+
+
+def _queue_span(task: Task, now: float) -> None:
+    record_span(
+        names.SPAN_QUEUE,
+        parent=task.traceparent,
+        start_at=task.received_at,
+        end_at=now,
+        attributes={names.TASK_ID: task.id, names.SLACK_S: task.deadline_at - now},
+    )
