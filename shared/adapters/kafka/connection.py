@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -65,7 +65,11 @@ class KafkaLink:
 
     @contextlib.asynccontextmanager
     async def consumer(
-        self, group: str | None, *, begins_at: str = "earliest"
+        self,
+        group: str | None,
+        *,
+        begins_at: str = "earliest",
+        prepare: Callable[[AIOKafkaConsumer], None] = lambda _: None,
     ) -> AsyncIterator[AIOKafkaConsumer]:
         """A started consumer; what it reads is for the caller to say."""
         consumer = AIOKafkaConsumer(
@@ -81,6 +85,7 @@ class KafkaLink:
             rebalance_timeout_ms=30_000,
         )
         try:
+            prepare(consumer)
             await consumer.start()
             yield consumer
         finally:

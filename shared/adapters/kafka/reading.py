@@ -30,26 +30,17 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unt
     def __init__(self) -> None:
         self.is_over = False
         self.handling = asyncio.Lock()
-        self._begun = asyncio.Event()
-        self._progress: Progress | None = None
-
-    async def begin(self, consumer: AIOKafkaConsumer, topic: str, progress: Progress) -> None:
-        """Return when this reader has got its share."""
-        self._begun.clear()
-        self._progress = progress
-        consumer.subscribe([topic], listener=self)
-        await self._begun.wait()
+        self.progress: Progress | None = None
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish the batch and say how far it got, before others begin there."""
         self.is_over = True
         async with self.handling:
-            if revoked and self._progress is not None:
-                await self._progress.commit()
+            if revoked and self.progress is not None:
+                await self.progress.commit()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self.is_over = False
-        self._begun.set()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,11 +70,10 @@ class Reading(Generic[M]):
     async def _read_while_connected(self) -> None:
         is_shared = self.subscription.group is not None and not self.subscription.partitions
         begins_at = self.subscription.start if is_shared else Start.EARLIEST
-        async with self.link.consumer(self.subscription.group, begins_at=begins_at) as consumer:
-            progress = Progress(consumer=consumer)
+        group, prepare = self.subscription.group, self._join if is_shared else _as_it_is
+        async with self.link.consumer(group, begins_at=begins_at, prepare=prepare) as consumer:
+            progress = self.turns.progress = Progress(consumer=consumer)
             if is_shared:
-                topic = self.link.name(self.subscription.topic)
-                await self.turns.begin(consumer, topic, progress)
                 ends = await consumer.end_offsets(list(consumer.assignment()))
             else:
                 ends = await self._assign(consumer)
@@ -94,10 +84,16 @@ class Reading(Generic[M]):
                 finally:
                     await progress.commit()
 
+    def _join(self, consumer: AIOKafkaConsumer) -> None:
+        """Before its start, so that starting waits for this member's share, or says why not."""
+        self.turns.progress = None
+        consumer.subscribe([self.link.name(self.subscription.topic)], listener=self.turns)
+
     async def _assign(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
         """Begin where this reader stopped, else where its group did, else where it wants to."""
         topic = self.link.name(self.subscription.topic)
         mine = [TopicPartition(topic, partition) for partition in self.partitions]
+        # Asked before the first fetch, which would keep the connection to itself for its wait.
         ends: dict[TopicPartition, int] = await consumer.end_offsets(mine)
         is_late = self.subscription.start is Start.LATEST
         self._next = {
@@ -143,6 +139,10 @@ class Reading(Generic[M]):
         if not self._goal:
             self._is_behind = False
             self.caught_up()
+
+
+def _as_it_is(_: AIOKafkaConsumer) -> None:
+    """What named partitions need can only be asked after the start."""
 
 
 def raw_record(topic: str, record: ConsumerRecord) -> RawRecord:

@@ -1,0 +1,34 @@
+"""Every message of the house has its topic, and every topic can hold the largest record."""
+
+import inspect
+
+from shared.messages import catalogue
+from shared.messages.message import Message
+from shared.messages.topics import MAX_RECORD_BYTES, TOPICS
+
+
+def test_every_message_of_the_catalogue_has_a_topic() -> None:
+    classes = {
+        value
+        for _, value in inspect.getmembers(catalogue, inspect.isclass)
+        if issubclass(value, Message) and value is not Message
+    }
+
+    assert {topic.message for topic in TOPICS} == classes
+
+
+def test_a_topic_is_listed_once() -> None:
+    names = [topic.name for topic in TOPICS]
+
+    assert len(names) == len(set(names))
+
+
+def test_every_topic_takes_the_largest_record() -> None:
+    for topic in TOPICS:
+        assert int(topic.settings()["max.message.bytes"]) > MAX_RECORD_BYTES
+
+
+def test_a_compacted_topic_needs_a_key_on_every_record() -> None:
+    for topic in TOPICS:
+        if topic.is_compacted:
+            assert topic.message.key is not Message.key
