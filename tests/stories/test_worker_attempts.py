@@ -1,6 +1,7 @@
 """A worker runs what it is sent, once, and everybody can follow how it goes."""
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -11,6 +12,8 @@ from shared.domain.outcome import Attempt, FinishReason
 from shared.messages.body import Body
 from shared.messages.catalogue import TokensProduced, WorkerAdmitted
 from shared.messages.message import Message
+from shared.telemetry import names
+from shared.telemetry.tracing import Memory, keep_spans
 from tests.builders import a_task
 from tests.stories.worker_bench import ME, SEAT, a_bench, a_dispatch
 
@@ -200,3 +203,22 @@ async def test_a_report_says_who_has_begun_to_stream() -> None:
         running = {task.task_id: task.streamed for task in bench.reports()[-1].tasks}
         assert running == {"task-1": True, "task-2": False}
         assert bench.reports()[-1].load.running == 1
+
+
+async def test_a_traced_task_shows_where_its_time_went_on_the_worker() -> None:
+    traced = replace(
+        a_task(ttft_s=0.3), traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    )
+    memory = Memory()
+    async with a_bench() as bench:
+        with keep_spans(memory):
+            await bench.dispatch(a_dispatch(task=traced, max_tokens=20))
+            await bench.until_ended()
+
+    dispatch, feed, engine = memory.spans
+    assert [dispatch.name, feed.name, engine.name] == ["dispatch", "feed", "engine"]
+    assert dispatch.end_at == feed.start_at
+    assert feed.end_at == engine.start_at
+    assert engine.end_at - engine.start_at == pytest.approx(0.2)
+    assert engine.attributes[names.TTFT_S] == pytest.approx(0.01)
+    assert engine.attributes[names.SLACK_S] == pytest.approx(0.3 - engine.end_at)
