@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-
 from loadgen import cli_bench, cli_run
 from loadgen.bench.errors import BenchError
 from loadgen.cli_values import UsageError, written
 from loadgen.drivers.errors import DriverError
 from loadgen.report.document import ReportUnreadable, read_runs
-from loadgen.report.table import show
+from loadgen.report.table import show, terminal
 from loadgen.workloads.errors import WorkloadError
 from shared.domain.errors import SettingsError
 
@@ -56,5 +54,5 @@ def _report(options: argparse.Namespace) -> int:
     runs = tuple(run for file in options.files for run in read_runs(file))
     if options.out is not None:
         written(runs, options.out)
-    show(runs, Console())
+    show(runs, terminal())
     return 0

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
-from rich.console import Console
 
 from loadgen.bench import latency, overload, scheduler, throughput
 from loadgen.bench.sheet import Sheet, encode, show
 from loadgen.cli_values import UsageError
+from loadgen.report.table import terminal
 
 _Measuring = Coroutine[None, None, list[Sheet]]
 _Bench = Callable[[Path, argparse.Namespace], _Measuring]
@@ -44,7 +44,7 @@ def run_bench(options: argparse.Namespace) -> int:
                 sheets = runner.run(_until_terminated(BENCHES[options.what](directory, options)))
             except asyncio.CancelledError:
                 return _TERMINATED
-    show(sheets, Console())
+    show(sheets, terminal())
     if options.json is not None:
         options.json.write_text(encode(options.what, sheets))
     return 0

@@ -18,7 +18,7 @@ from loadgen.drivers.open_loop import Played, play
 from loadgen.drivers.progress import Tally, shown
 from loadgen.report.document import RunReport, encode
 from loadgen.report.figures import figures_of
-from loadgen.report.table import show
+from loadgen.report.table import show, terminal
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.arrivals import ARRIVALS
 from loadgen.workloads.corpus import Corpus
@@ -100,7 +100,7 @@ def run_once(options: argparse.Namespace) -> int:
     if options.out is not None:
         cli_values.written([report], options.out)
     if not options.quiet:
-        show([report], Console())
+        show([report], terminal())
     return 0 if report.figures.total.answered else _NOTHING_ANSWERED
 
 

@@ -35,7 +35,7 @@ class Effort:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Rate:
+class AtRate:
     """What was seen at one rate, by target."""
 
     rate: int
@@ -52,34 +52,37 @@ class _Rate:
         self.unanswered[target] = self.unanswered.get(target, 0) + len(seen) - len(came)
         self.cpu_ms = max(self.cpu_ms, played.sender.cpu_ms_per_request)
 
-    def ms(self, target: str, share: float) -> float:
-        return nearest_rank(sorted(self.ttft_s[target]), share) * 1000
-
     def row(self, target: str) -> Mapping[str, Cell]:
-        p50, p99 = self.ms(target, 0.5), self.ms(target, 0.99)
         return {
             "rate_per_s": self.rate,
             "target": target,
             "requests": len(self.ttft_s[target]),
             "unanswered": self.unanswered[target],
-            "ttft_p50_ms": rounded(p50),
-            "ttft_p99_ms": rounded(p99),
-            "added_p50_ms": rounded(p50 - self.ms(_ENGINE, 0.5)),
-            "added_p99_ms": rounded(p99 - self.ms(_ENGINE, 0.99)),
+            "ttft_p50_ms": self._ms(target, 0.5),
+            "ttft_p99_ms": self._ms(target, 0.99),
+            "added_p50_ms": self._added_ms(target, 0.5),
+            "added_p99_ms": self._added_ms(target, 0.99),
             "sender_cpu_ms": rounded(self.cpu_ms),
         }
 
     def against_ray(self) -> Mapping[str, Cell]:
         row: dict[str, Cell] = {"rate_per_s": self.rate}
         for name, share in (("p50", 0.5), ("p99", 0.99)):
-            ours = self.ms(_HOUSE, share) - self.ms(_ENGINE, share)
-            rays = self.ms(_RAY, share) - self.ms(_ENGINE, share)
+            ours, rays = self._added_ms(_HOUSE, share), self._added_ms(_RAY, share)
             row |= {
-                f"house_added_{name}_ms": rounded(ours),
-                f"ray_added_{name}_ms": rounded(rays),
-                f"house_to_ray_{name}": rounded(ours / rays) if rays > 0 else None,
+                f"house_added_{name}_ms": ours,
+                f"ray_added_{name}_ms": rays,
+                f"house_to_ray_{name}": rounded(ours / rays) if ours and rays else None,
             }
         return row
+
+    def _ms(self, target: str, share: float) -> float | None:
+        came = sorted(self.ttft_s[target])
+        return rounded(nearest_rank(came, share) * 1000) if came else None
+
+    def _added_ms(self, target: str, share: float) -> float | None:
+        whole, bare = self._ms(target, share), self._ms(_ENGINE, share)
+        return None if whole is None or bare is None else rounded(whole - bare)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +107,16 @@ async def latency(
     return list(_sheets(measured, home.trace_dir))
 
 
-async def _measure(urls: Mapping[str, str], effort: Effort) -> list[_Rate]:
+async def _measure(urls: Mapping[str, str], effort: Effort) -> list[AtRate]:
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         clients = {
             name: await stack.enter_async_context(Client.open(url)) for name, url in urls.items()
         }
-        await _window(clients, _Rate(rate=RATES[0]), effort, seed=0)
+        await _window(clients, AtRate(rate=RATES[0]), effort, seed=0)
         measured = []
         for rate in RATES:
-            at_rate = _Rate(rate=rate, began_at=clock.now())
+            at_rate = AtRate(rate=rate, began_at=clock.now())
             for seed in range(1, effort.windows + 1):
                 await _window(clients, at_rate, effort, seed=seed)
             at_rate.ended_at = clock.now()
@@ -122,7 +125,7 @@ async def _measure(urls: Mapping[str, str], effort: Effort) -> list[_Rate]:
 
 
 async def _window(
-    clients: Mapping[str, Client], at_rate: _Rate, effort: Effort, *, seed: int
+    clients: Mapping[str, Client], at_rate: AtRate, effort: Effort, *, seed: int
 ) -> None:
     """Each target in turn, another one first each time, with the same arrivals."""
     names = list(clients)
@@ -133,7 +136,7 @@ async def _window(
         at_rate.keep(name, await play(client, requests, Tally(total=len(requests))))
 
 
-def _sheets(measured: Sequence[_Rate], traces: Path) -> Sequence[Sheet]:
+def _sheets(measured: Sequence[AtRate], traces: Path) -> Sequence[Sheet]:
     ttft = Sheet(
         title="Time to the first token, 100 tokens in, 8 out, engine without delay",
         rows=[each.row(target) for each in measured for target in each.ttft_s],

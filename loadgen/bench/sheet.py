@@ -3,14 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 Cell = str | int | float | None
-
-_COLUMNS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +26,9 @@ def show(sheets: Sequence[Sheet], console: Console) -> None:
             table.add_column(column.replace("_", " "), justify="right", overflow="fold")
         for row in sheet.rows:
             table.add_row(*map(_told, row.values()))
-        console.print(table, width=_COLUMNS)
+        console.print(table)
         for note in sheet.notes:
-            console.print(note, style="dim", width=_COLUMNS, highlight=False)
+            console.print(note, style="dim", highlight=False)
         console.print()
 
 

@@ -154,6 +154,10 @@ async def _code_of(response: aiohttp.ClientResponse) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.InvalidURL):
+        return "expected an address like http://127.0.0.1:8000"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "no such host"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "no connection"
+        return "nothing listens there"
     return str(error) or type(error).__name__

@@ -8,6 +8,8 @@ from pydantic_core import from_json
 
 DONE: Final = b"[DONE]"
 _DATA: Final = b"data:"
+# In the place of a fingerprint: no model made this text.
+_MADE_UP: Final = "synthetic"
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ def read_piece(data: bytes) -> Piece:
     return Piece(
         chars=_chars(event),
         completion_tokens=_count(usage),
-        is_synthetic=_is_marked(event) or _is_marked(usage),
+        is_synthetic=event.get("system_fingerprint") == _MADE_UP,
     )
 
 
@@ -89,7 +91,3 @@ def _text(choice: Mapping[str, object]) -> str:
 def _count(usage: object) -> int | None:
     tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
     return tokens if isinstance(tokens, int) else None
-
-
-def _is_marked(fields: object) -> bool:
-    return isinstance(fields, dict) and fields.get("synthetic") is True

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.report.document import RunReport
-from loadgen.report.figures import KindFigures
+from loadgen.report.figures import KindFigures, Latencies
 from loadgen.report.statistics import Percentiles
 
 COLUMNS: Final = 100
@@ -18,11 +18,14 @@ _NOTHING: Final = "–"
 _Cell = Callable[[KindFigures], str]
 
 
+def terminal() -> Console:
+    """Never wider than what people paste into a message; in a file always as wide."""
+    seen = Console()
+    return Console(width=min(COLUMNS, seen.width) if seen.is_terminal else COLUMNS)
+
+
 def show(runs: Sequence[RunReport], console: Console) -> None:
-    # Never wider than what people paste into a message.
-    console.print(
-        tables(runs), width=min(COLUMNS, console.width) if console.is_terminal else COLUMNS
-    )
+    console.print(tables(runs))
 
 
 def tables(runs: Sequence[RunReport]) -> RenderableType:
@@ -31,7 +34,8 @@ def tables(runs: Sequence[RunReport]) -> RenderableType:
 
 def _parts(runs: Sequence[RunReport]) -> Iterator[RenderableType]:
     yield _table("What became of the requests", runs, _COUNTS)
-    yield _table("Time to the first token, and to the last", runs, _TIMES)
+    yield _table("Time to the first token, in seconds", runs, _first_or_last(_first))
+    yield _table("Time to the last token, in seconds", runs, _first_or_last(_last))
     yield _whole(runs)
     for run in runs:
         yield Text(run.headline(), style="bold")
@@ -52,7 +56,7 @@ def _table(title: str, runs: Sequence[RunReport], columns: Sequence[tuple[str, _
     if len(runs) > 1:
         table.add_column("run", overflow="ellipsis", max_width=16, no_wrap=True)
     for name, _ in columns:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", no_wrap=True)
     for kind in kinds_of(runs):
         for run in runs:
             figures = of_kind(run, kind)
@@ -88,7 +92,7 @@ def promised(figures: KindFigures) -> str:
     promise = figures.promise
     if promise is None:
         return _NOTHING
-    limits = (("TTFT", promise.ttft_s), ("pace", promise.tpot_s), ("E2E", promise.e2e_s))
+    limits = (("first", promise.ttft_s), ("pace", promise.tpot_s), ("last", promise.e2e_s))
     return ", ".join(f"{name} {seconds(s)}" for name, s in limits if s is not None) or "none"
 
 
@@ -108,19 +112,29 @@ _COUNTS: Final[Sequence[tuple[str, _Cell]]] = (
     ("counted", lambda row: f"{row.counted}"),
     ("on time", lambda row: f"{row.on_time}"),
     ("attained", lambda row: share(row.attainment)),
-    ("goodput/s", lambda row: f"{row.goodput_per_s:.2f}"),
+    ("kept/s", lambda row: f"{row.goodput_per_s:.2f}"),
     ("late", lambda row: f"{row.late}"),
     ("shed", lambda row: f"{row.shed}"),
     ("expired", lambda row: f"{row.expired}"),
     ("left", lambda row: f"{row.cancelled + row.superseded}"),
     ("errors", lambda row: f"{row.errors}"),
 )
-_TIMES: Final[Sequence[tuple[str, _Cell]]] = (
-    ("TTFT kept p50/95/99 s", lambda row: _spread(row.ttft_s.kept)),
-    ("answered", lambda row: _spread(row.ttft_s.answered)),
-    ("E2E kept p50/95/99 s", lambda row: _spread(row.e2e_s.kept)),
-    ("answered", lambda row: _spread(row.e2e_s.answered)),
-)
+
+
+def _first(row: KindFigures) -> Latencies:
+    return row.ttft_s
+
+
+def _last(row: KindFigures) -> Latencies:
+    return row.e2e_s
+
+
+def _first_or_last(of: Callable[[KindFigures], Latencies]) -> Sequence[tuple[str, _Cell]]:
+    return (
+        ("promised", promised),
+        ("kept p50 / p95 / p99", lambda row: _spread(of(row).kept)),
+        ("answered p50 / p95 / p99", lambda row: _spread(of(row).answered)),
+    )
 
 
 def _whole(runs: Sequence[RunReport]) -> Table:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -15,6 +17,7 @@ from loadgen.drivers.client import Client
 from loadgen.drivers.errors import ServerRefused, ServerUnreachable
 from loadgen.drivers.open_loop import Played, play
 from loadgen.drivers.progress import Tally
+from loadgen.report.document import read_runs
 from loadgen.report.observation import Ending
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.corpus import Prompt
@@ -250,3 +253,33 @@ async def test_nobody_at_the_address_is_said_in_one_line(unused_tcp_port: int) -
     async with Client.open(f"http://127.0.0.1:{unused_tcp_port}") as client:
         with pytest.raises(ServerUnreachable, match="cannot be reached"):
             await client.models()
+
+
+async def test_a_run_from_the_command_line_leaves_its_reports(tmp_path: Path) -> None:
+    async with TinyServer().open() as url:
+        options = ("--url", url, "--rate", "40", "--seconds", "1", "--mix", "editor")
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "loadgen", "run", *options, "--out", str(tmp_path)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        told, _ = await child.communicate()
+
+    (run,) = read_runs(tmp_path / "report.json")
+    assert child.returncode == 0
+    assert b"kept their whole promise" in told
+    assert run.figures.total.answered > 0
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+async def test_a_run_at_nobody_ends_with_one_line(unused_tcp_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadgen", "run", "--url", url, "--rate", "1", "--seconds", "1"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, told = await child.communicate()
+
+    assert child.returncode == 2
+    assert told.decode().count("\n") == 1
+    assert "nothing listens there" in told.decode()

@@ -1,5 +1,7 @@
 """Whatever pieces the network makes of an answer, the same is read from it."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,11 +22,7 @@ def test_events_are_whole_however_they_are_cut(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(_WIRE)]
     stream = EventStream()
 
-    heard = [
-        data
-        for start, end in zip(edges, edges[1:], strict=False)
-        for data in stream.feed(_WIRE[start:end])
-    ]
+    heard = [data for start, end in pairwise(edges) for data in stream.feed(_WIRE[start:end])]
 
     assert heard == _DATA
 
@@ -55,3 +53,8 @@ def test_usage_says_how_many_tokens_the_pieces_held() -> None:
     assert tokens_until([1, 1, 1], 3) == [1, 2, 3]
     assert tokens_until([4, 8], 6) == [2, 6]
     assert tokens_until([], 6) == []
+
+
+def test_text_that_no_model_made_says_so() -> None:
+    assert read_piece(b'{"choices":[],"system_fingerprint":"synthetic"}').is_synthetic
+    assert not read_piece(b'{"choices":[],"system_fingerprint":"fp_1"}').is_synthetic
