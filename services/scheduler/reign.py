@@ -19,6 +19,7 @@ from shared.domain.task import LatencyClass
 from shared.messages.bus import Bus, Record, Start, Subscription
 from shared.messages.catalogue import (
     AttemptEnded,
+    DeadLettered,
     LeaderElected,
     TaskCancelled,
     TaskClassified,
@@ -155,6 +156,7 @@ class Throne:
             topic = TaskClassified.topic_of(latency_class)
             yield self._read(TaskClassified, topic, scheduler.enqueue)
         yield self._read(TaskCancelled, TaskCancelled.base_topic, scheduler.cancel)
+        yield self._read(DeadLettered, DeadLettered.base_topic, scheduler.mourn)
         yield self._read(AttemptEnded, AttemptEnded.base_topic, scheduler.conclude)
         yield self._listen(scheduler)
         yield scheduler.keep_stepping()

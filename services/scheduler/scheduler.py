@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from services.scheduler.endings import Endings
 from services.scheduler.fleet import wire_name
+from services.scheduler.letters import task_of_letter
 from services.scheduler.measures import Measures
 from services.scheduler.mirror import Held, Mirror
 from shared.domain.errors import Unavailable
@@ -94,6 +95,13 @@ class Scheduler:
     async def conclude(self, records: Sequence[Record[AttemptEnded]]) -> None:
         await asyncio.gather(*(self._conclude(record.message) for record in records))
 
+    async def mourn(self, records: Sequence[Record[DeadLettered]]) -> None:
+        """A task whose record nobody could handle was accepted all the same: it has to end."""
+        for record in records:
+            task = task_of_letter(record.message)
+            if task is not None and await self._put_alone(task):
+                await self.endings.give_up(task, Outcome.DEAD_LETTERED, error=record.message.reason)
+
     async def step(self) -> None:
         """Plan on the mirror, then act: an atomic claim each, then the dispatch."""
         now = self._now()
@@ -166,6 +174,10 @@ class Scheduler:
         if task.supersedes and task.session is not None:
             for older in self.mirror.superseded(task.session):
                 await self.endings.give_up(older, Outcome.SUPERSEDED)
+
+    async def _put_alone(self, task: Task) -> bool:
+        (put,) = await self.queue.put([Entry(task=task, body=b"")])
+        return put is not Put.KNOWN
 
     async def _dispatch(self, assignments: Sequence[Assignment], now: float) -> None:
         claims = [

@@ -10,7 +10,7 @@ from typing import Generic
 from pydantic import ValidationError
 
 from shared.domain.clock import Clock
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Deposed, Unavailable
 from shared.domain.task import TaskId
 from shared.messages.bus import Bus, M, Position, Record
 from shared.messages.catalogue import DeadLettered
@@ -52,7 +52,7 @@ class DeadLetters:
             try:
                 parsed = message.decode(raw.value)
             except ValidationError as error:
-                await self.bury(raw, reason=f"unreadable: {error}")
+                await self.bury(raw, reason=f"unreadable: {_said(error)}")
             else:
                 records.append(Record(message=parsed, position=raw.position, headers=raw.headers))
         return records
@@ -108,6 +108,8 @@ class Handover(Generic[M]):
                 return await self.handle(records)
             except Unavailable as error:
                 log.warning("batch is offered again", extra={"why": str(error), "in_s": pause_s})
+            except Deposed:
+                raise  # Nothing is wrong with the records: a newer reader will handle them.
             except Exception as error:
                 log.exception("batch was not handled", extra={"records": len(records)})
                 return await self._each_alone(records, found, error)
@@ -122,7 +124,7 @@ class Handover(Generic[M]):
             return
         (record,) = records
         raw = next(raw for raw in found if raw.position == record.position)
-        await self.letters.bury(raw, reason=repr(error), task_id=_task_id(record.message))
+        await self.letters.bury(raw, reason=_said(error), task_id=_task_id(record.message))
 
 
 def growing_pauses() -> Iterator[float]:
@@ -131,6 +133,14 @@ def growing_pauses() -> Iterator[float]:
     while True:
         yield pause_s
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _said(error: Exception) -> str:
+    """What was wrong, without the values: they may be what a client wrote."""
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
+    wrong = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong)
 
 
 def _task_id(message: Message) -> TaskId | None:

@@ -76,6 +76,7 @@ class Bus(Protocol):
         A record that does not parse goes to dead.letters with the reason. `handle` may raise
         Unavailable: the batch is offered again, with growing pauses. On any other exception the
         batch is offered record by record, and a record that fails alone goes to dead.letters.
+        Deposed ends the reading; what was not handled is left for whoever leads now.
         """
         ...
 

@@ -1,17 +1,21 @@
 """What the scheduler promises about every task it was given."""
 
 import asyncio
+import base64
 
 from services.scheduler.scheduler import Knobs
 from shared.domain.outcome import Attempt, Outcome
+from shared.domain.task import TaskId
+from shared.messages.body import Body
 from shared.messages.catalogue import (
     BacklogReported,
     DeadLettered,
     TaskClassified,
     TaskDispatched,
     TaskEnded,
+    TaskSubmitted,
 )
-from tests.builders import a_task
+from tests.builders import HERE, a_task
 from tests.stories.scheduling import Garbage, Pool, ScriptedWorker, revoked
 
 
@@ -313,6 +317,44 @@ async def test_garbage_on_the_topics_of_the_scheduler_stops_nothing() -> None:
         await pool.until(lambda: "t" in pool.outcomes(), within_s=1, saying="t ends")
 
         assert {letter.source_topic for letter in pool.told(DeadLettered)} == set(topics)
+
+
+async def test_a_task_that_dies_as_a_letter_before_it_was_queued_ends_all_the_same() -> None:
+    async with Pool.open() as pool:
+        body = Body(route="completions", prompt="def f():", max_tokens=8)
+        submitted = TaskSubmitted(
+            task_id=TaskId("t"),
+            tenant="local",
+            model="cato-demo",
+            received_at=pool.clock.now(),
+            reply_to=HERE,
+            body=body,
+        )
+
+        await pool.bus.publish(
+            DeadLettered(
+                source_topic=submitted.topic(),
+                source_partition=0,
+                source_offset=0,
+                reason="nobody could classify it",
+                at=pool.clock.now(),
+                task_id=submitted.task_id,
+                value_base64=base64.b64encode(submitted.encode()).decode(),
+            )
+        )
+        await pool.until(lambda: "t" in pool.outcomes(), within_s=1, saying="t ends")
+
+        assert pool.outcomes() == {"t": Outcome.DEAD_LETTERED}
+
+
+async def test_a_deposed_leader_buries_nothing() -> None:
+    async with Pool.open() as pool:
+        pool.store.epoch = 99
+
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=60))
+        await asyncio.sleep(1)
+
+        assert pool.told(DeadLettered) == []
 
 
 async def test_an_ending_says_what_the_dashboards_need() -> None:
