@@ -46,7 +46,9 @@ async def main() -> None:
             ),
         )
         await stack.enter_async_context(
-            serve_health(settings.health_host, settings.health_port, lambda: throne.is_ready)
+            serve_health(
+                settings.health_host, settings.health_port, lambda: throne.standing.is_ready
+            )
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(clock.keep_synchronised(redis))

@@ -47,6 +47,14 @@ class Candidate:
     new_backlog: Callable[[], Backlog]
 
 
+@dataclass(slots=True)
+class Standing:
+    """`is_ready`: it leads, or it knows that somebody else does."""
+
+    leads: asyncio.Event = field(default_factory=asyncio.Event)
+    is_ready: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class Throne:
     queue: DeadlineQueue
@@ -54,8 +62,7 @@ class Throne:
     clock: Clock
     replies: ReplyLeases
     candidate: Candidate
-    leads: asyncio.Event = field(default_factory=asyncio.Event)
-    is_ready: bool = False
+    standing: Standing = field(default_factory=Standing)
 
     async def stand(self) -> None:
         """Lead whenever elected, stand by otherwise; until cancelled."""
@@ -70,8 +77,7 @@ class Throne:
     async def _is_elected(self) -> bool:
         try:
             is_elected = await self.queue.elect(self.candidate.name, self.candidate.leader_ttl_s)
-            # A standby is ready once it knows that somebody else leads.
-            self.is_ready = self.leads.is_set() or not is_elected
+            self.standing.is_ready = not is_elected
             return is_elected
         except Unavailable as error:
             log.warning("election postponed", extra={"reason": str(error)})
@@ -84,7 +90,7 @@ class Throne:
             reasons = [str(error) for error in errors.exceptions]
             log.warning("reign over", extra={"reasons": reasons})
         finally:
-            self.leads.clear()
+            self.standing.leads.clear()
             instruments.leadership.set(0, {names.MODEL: self.candidate.model})
 
     async def _reign(self) -> None:
@@ -105,8 +111,8 @@ class Throne:
                 group.create_task(work)
             log.info("leading", extra={"epoch": epoch, "tasks": len(scheduler.mirror.origins)})
             instruments.leadership.set(1, {names.MODEL: self.candidate.model})
-            self.leads.set()
-            self.is_ready = True
+            self.standing.leads.set()
+            self.standing.is_ready = True
 
     async def _new_epoch(self) -> int:
         """The offset of a record in Kafka: unique, growing, and never lost with Redis."""

@@ -27,7 +27,7 @@ async def main() -> None:
                 name=settings.worker_name,
                 incarnation=uuid.uuid4().hex[:12],
                 model=settings.model,
-                slots=settings.slots or engine.profile.max_sequences,
+                slots=min(settings.slots, engine.profile.max_sequences),
             ),
             bus=bus,
             engine=engine,

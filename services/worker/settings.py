@@ -22,8 +22,11 @@ class WorkerSettings(ServiceSettings, EngineSettings):
         pattern=r"^[A-Za-z0-9._-]{1,128}$",
         description="letters, digits, dots and dashes; by default the host's name and the process",
     )
-    slots: int | None = Field(
-        default=None, ge=1, description="attempts at once; by default what the profile can run"
+    slots: int = Field(
+        # What is inside an engine can no longer be reordered, so most of the backlog stays outside.
+        default=32,
+        ge=1,
+        description="attempts at once, at most what the profile can run",
     )
     feeder: str = "fcfs"
 

@@ -88,7 +88,7 @@ class Pool:
         )
         self.thrones[name] = asyncio.create_task(throne.stand())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(throne.leads.wait(), 3)
+            await asyncio.wait_for(throne.standing.leads.wait(), 3)
         return throne
 
     async def kill(self, name: str) -> None:
