@@ -15,8 +15,9 @@ from shared.adapters.kafka_bus import KafkaBus
 from shared.domain.errors import Unavailable
 from shared.messages.bus import Bus
 from shared.messages.topics import TOPICS
+from tests.contract.notes import NOTES_OF_A_GROUP, Noted, Reader, note, reading
 from tests.contract.test_bus import *  # noqa: F403  the same promises, over Kafka
-from tests.contract.test_bus import NOTES_OF_A_GROUP, Noted, Reader, note, reading
+from tests.contract.test_bus_places import *  # noqa: F403
 from tests.integration.conftest import Kafka
 
 _LIKE = {topic.name: topic for topic in TOPICS}

@@ -1,0 +1,1 @@
+"""Apache Kafka through aiokafka: one producer a process, one consumer a subscription."""
