@@ -1,6 +1,6 @@
 """One page to show a colleague: the result as a sentence, then what it rests on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -16,6 +16,7 @@ from shared.domain.task import Promise
 _PAGE: Final = Path(__file__).with_name("page.html")
 _STYLES: Final = 6
 _PROMISES_SHOWN: Final = 2.5
+_JUST_BEYOND: Final = 1.25
 
 
 def page(runs: Sequence[RunReport]) -> str:
@@ -25,7 +26,8 @@ def page(runs: Sequence[RunReport]) -> str:
         headline="".join(f"<p>{escape(sentence)}</p>" for sentence in _headlines(runs)),
         warnings="".join(_warnings(runs)),
         legend=_legend(runs),
-        kinds="".join(_kind_rows(runs)),
+        counts="".join(_rows(runs, _counts)),
+        times="".join(_rows(runs, _times)),
         whole="".join(_whole_rows(runs)),
         whole_head="".join(f"<th>{escape(run.name)}</th>" for run in runs),
         over_time="".join(plot.svg() for plot in _over_time(runs)),
@@ -61,26 +63,29 @@ def _legend(runs: Sequence[RunReport]) -> str:
     return f'<p class="legend">{"".join(keys)}</p>'
 
 
-def _kind_rows(runs: Sequence[RunReport]) -> Iterator[str]:
+def _rows(runs: Sequence[RunReport], cells: Callable[[KindFigures], str]) -> Iterator[str]:
     for kind in kinds_of(runs):
         for run in runs:
             if (row := of_kind(run, kind)) is not None:
-                yield _row(run.name if len(runs) > 1 else "", row)
+                under = run.name if len(runs) > 1 else promised(row)
+                head = f"<th>{escape(kind)} <small>{escape(under)}</small></th>"
+                yield f"<tr>{head}{cells(row)}</tr>"
 
 
-def _row(run: str, row: KindFigures) -> str:
+def _counts(row: KindFigures) -> str:
     left = row.cancelled + row.superseded
     counts = (row.counted, row.on_time, row.late, row.shed + row.expired, left, row.errors)
-    cells = (
-        *map(str, counts),
-        f"{row.goodput_per_s:.2f}",
-        *_percentiles(row.ttft_s),
-        *_percentiles(row.e2e_s),
-    )
-    numbers = "".join(f"<td>{cell}</td>" for cell in cells)
-    under = f"<small>{escape(run or promised(row))}</small>"
+    numbers = (*map(str, counts), f"{row.goodput_per_s:.2f}")
     bar = f'<td class="bar" style="--share:{row.attainment or 0:.4f}">{share(row.attainment)}</td>'
-    return f"<tr><th>{escape(row.kind)} {under}</th>{bar}{numbers}</tr>"
+    return bar + _cells(numbers)
+
+
+def _times(row: KindFigures) -> str:
+    return _cells((*_percentiles(row.ttft_s), *_percentiles(row.e2e_s)))
+
+
+def _cells(texts: Iterable[str]) -> str:
+    return "".join(f"<td>{text}</td>" for text in texts)
 
 
 def _percentiles(latencies: Latencies) -> tuple[str, str]:
@@ -138,24 +143,33 @@ def _distributions(runs: Sequence[RunReport]) -> Iterator[str]:
 
 
 def _curves(title: str, curves: Sequence[tuple[int, Curve]], promised_s: float | None) -> Plot:
-    slowest_s = max((curve[-1][0] for _, curve in curves if curve), default=1.0)
-    # What comes long after the promise is late, however late.
-    most_s = (
-        slowest_s
-        if promised_s is None
-        else max(promised_s * 1.25, min(slowest_s, promised_s * _PROMISES_SHOWN))
-    )
+    most_s = _most_s(curves, promised_s)
     return Plot(
         title=title,
         x_unit="s",
         lines=[
-            Line(points=[(0.0, 0.0), *c], style=i % _STYLES, is_stepped=True) for i, c in curves
+            Line(points=_to_the_edge(curve, most_s), style=index % _STYLES, is_stepped=True)
+            for index, curve in curves
         ],
         x_most=most_s,
         y_most=1.0,
         is_share=True,
         mark=promised_s,
     )
+
+
+def _most_s(curves: Sequence[tuple[int, Curve]], promised_s: float | None) -> float:
+    slowest_s = max((curve[-1][0] for _, curve in curves if curve), default=1.0)
+    if promised_s is None:
+        return slowest_s
+    # What comes long after the promise is late, however late.
+    return max(promised_s * _JUST_BEYOND, min(slowest_s, promised_s * _PROMISES_SHOWN))
+
+
+def _to_the_edge(curve: Curve, most_s: float) -> Curve:
+    """A share once reached stays reached, and a share not reached shows as a flat end below 1."""
+    shown = tuple(point for point in curve if point[0] <= most_s)
+    return (0.0, 0.0), *shown, (most_s, shown[-1][1] if shown else 0.0)
 
 
 def _line(index: int, points: Sequence[tuple[float, float | None]]) -> Line:

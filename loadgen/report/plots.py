@@ -15,6 +15,7 @@ _RIGHT: Final = 12
 _TOP: Final = 14
 _BOTTOM: Final = 30
 _TICKS: Final = 5
+_EDGE: Final = 0.95
 _NICE: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 Point = tuple[float, float | None]
@@ -54,7 +55,7 @@ class Plot:
         if self.mark is not None and self.mark <= self.x_most:
             x = self._x(self.mark)
             yield f'<line class="mark" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
-            yield f'<text class="mark" x="{x + 4}" y="{_TOP + 8}">promise</text>'
+            yield f'<text class="mark" x="{x + 4}" y="{_HEIGHT - _BOTTOM - 6}">promise</text>'
         for line in self.lines:
             if path := self._path(line):
                 yield f'<path class="run run-{line.style}" d="{path}"/>'
@@ -69,7 +70,8 @@ class Plot:
         ticks = _ticks(self.x_most)
         for value in ticks:
             unit = f" {self.x_unit}" if value == ticks[-1] else ""
-            anchor = "end" if unit else "middle"
+            # Only at the very edge would half of the label be cut off.
+            anchor = "end" if unit and value > _EDGE * self.x_most else "middle"
             yield (
                 f'<text class="tick {anchor}" x="{self._x(value)}" y="{_HEIGHT - 10}">'
                 f"{value:g}{unit}</text>"
