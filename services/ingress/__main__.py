@@ -1,0 +1,90 @@
+"""Wiring of the ingress."""
+
+from contextlib import AsyncExitStack
+from typing import Final
+
+from redis.asyncio import Redis
+
+from services.ingress.app import build_app
+from services.ingress.backlogs import Backlogs
+from services.ingress.gate import Gate
+from services.ingress.ingress import Ingress
+from services.ingress.journal import Journal
+from services.ingress.replies import Replies
+from services.ingress.serving import listen, serve, server_of
+from services.ingress.settings import IngressSettings
+from services.ingress.tenants import Tenants
+from shared.adapters.clock import SystemClock
+from shared.adapters.kafka_from_settings import connect_kafka
+from shared.adapters.redis_connection import connect_redis, translated
+from shared.adapters.redis_event_log import RedisEventLog
+from shared.adapters.redis_idempotency import RedisIdempotency
+from shared.adapters.redis_quota import RedisQuota
+from shared.adapters.redis_reply_leases import RedisReplyLeases
+from shared.domain.errors import Unavailable
+from shared.messages.catalogue import TokensProduced
+from shared.runtime.run import run_service
+from shared.telemetry.instruments import clock_offset
+from shared.telemetry.service import use_service
+
+_SYNCHRONISE_EVERY_S: Final = 30.0
+
+
+async def main() -> None:
+    settings = IngressSettings.load()
+    tenants = Tenants.load(settings.tenants_file)
+    listening = listen(settings.host, settings.port)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(listening)
+        stack.enter_context(use_service("ingress", settings.tracing))
+        clock = SystemClock()
+        redis = await stack.enter_async_context(connect_redis(settings.redis_url))
+        followers = await stack.enter_async_context(connect_redis(settings.redis_url))
+        bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
+        replies = Replies(
+            bus=bus,
+            leases=RedisReplyLeases(redis, await bus.partitions(TokensProduced.base_topic)),
+            clock=clock,
+        )
+        backlogs = Backlogs(bus=bus, clock=clock)
+        ingress = Ingress(
+            bus=bus,
+            clock=clock,
+            gate=Gate(
+                tenants=tenants,
+                quota=RedisQuota(redis),
+                backlogs=backlogs,
+                desk=replies.desk,
+                knobs=settings.knobs(),
+            ),
+            journal=Journal(
+                log=RedisEventLog(
+                    redis, settings.event_ttl_s, settings.event_bytes, followers=followers
+                ),
+                idempotency=RedisIdempotency(redis),
+                idempotency_ttl_s=settings.idempotency_ttl_s,
+            ),
+        )
+        await serve(
+            ingress,
+            server_of(build_app(ingress)),
+            listening,
+            [replies.serve(), backlogs.listen(), _agree_on_the_time(clock, redis)],
+            drain_s=settings.drain_s,
+        )
+
+
+async def _agree_on_the_time(clock: SystemClock, redis: Redis) -> None:
+    while True:
+        try:
+            with translated():
+                await clock.synchronise(redis)
+            clock_offset.set(clock.offset_s)
+        except Unavailable:
+            # The offset drifts slowly; the next look is soon enough.
+            pass
+        await clock.sleep(_SYNCHRONISE_EVERY_S)
+
+
+if __name__ == "__main__":
+    run_service(main)

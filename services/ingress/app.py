@@ -1,0 +1,133 @@
+"""The routes of the house, and what is said when something does not work out."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from services.ingress.completing import Completing
+from services.ingress.errors import OurMistake, OutOfReach, UnknownPath, WrongMethod
+from services.ingress.front import Front
+from services.ingress.gate import OverQuota, quota_headers
+from services.ingress.ingress import Ingress
+from services.ingress.native import Following, Looking, Submitting
+from services.ingress.page import page
+from services.ingress.refusals import body_of, headers_of
+from shared.domain.errors import InvalidRequest, TaskRejected, Unavailable
+from shared.runtime.health import metrics_page
+from shared.telemetry import instruments, names
+
+log = logging.getLogger(__name__)
+
+_NOT_FOUND: Final = 404
+_WRONG_METHOD: Final = 405
+_SERVER_ERROR: Final = 500
+
+
+def build_app(ingress: Ingress) -> ASGIApp:
+    """Hot routes are plain ASGI applications; the rest is small enough for the framework's way."""
+    app = FastAPI(title="CATO", openapi_url=None, redirect_slashes=False)
+    app.router.routes += [
+        Route("/v1/completions", Completing(ingress, "completions"), methods=["POST"]),
+        Route("/v1/chat/completions", Completing(ingress, "chat"), methods=["POST"]),
+        Route("/v1/tasks", Submitting(ingress), methods=["POST"]),
+        Route("/v1/tasks/{task_id}", Looking(ingress), methods=["GET", "DELETE"]),
+        Route("/v1/tasks/{task_id}/events", Following(ingress), methods=["GET"]),
+    ]
+    _add_models(app, ingress)
+    _add_health(app, ingress)
+    app.add_exception_handler(TaskRejected, _say_no)
+    app.add_exception_handler(Unavailable, _say_later)
+    app.add_exception_handler(HTTPException, _say_where)
+    app.add_exception_handler(Exception, _admit_a_mistake)
+    return Front(app)
+
+
+def _add_models(app: FastAPI, ingress: Ingress) -> None:
+    @app.get("/v1/models", response_model=None)
+    async def models(request: Request) -> Response:
+        ingress.gate.tenants.of(request.headers.get("authorization"))
+        listed = [_model(name) for name in ingress.gate.models()]
+        return _json({"object": "list", "data": listed})
+
+    @app.get("/v1/models/{model:path}", response_model=None)
+    async def model(request: Request, model: str) -> Response:
+        ingress.gate.tenants.of(request.headers.get("authorization"))
+        return _json(_model(ingress.gate.model_for(model)))
+
+
+def _add_health(app: FastAPI, ingress: Ingress) -> None:
+    @app.get("/healthz", response_model=None)
+    async def healthz() -> Response:
+        return PlainTextResponse("alive\n")
+
+    @app.get("/readyz", response_model=None)
+    async def readyz() -> Response:
+        if ingress.is_ready():
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("not ready\n", status_code=OutOfReach.status)
+
+    @app.get("/metrics", response_model=None)
+    async def metrics() -> Response:
+        content, content_type = metrics_page()
+        return Response(content, headers={"content-type": content_type})
+
+    @app.get("/", response_model=None)
+    async def live() -> Response:
+        gate, clock = ingress.gate, ingress.clock
+        shown = page(gate.backlogs, gate.desk, now=clock.now(), monotonic=clock.monotonic())
+        return HTMLResponse(shown, headers={"cache-control": "no-store"})
+
+
+async def _say_no(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TaskRejected)
+    reason = error.dropped.value if error.dropped else ""
+    instruments.rejected.add(1, {names.ERROR_TYPE: error.code or error.type, names.REASON: reason})
+    response = Response(body_of(error), error.status, media_type="application/json")
+    told = quota_headers(error.answer) if isinstance(error, OverQuota) else []
+    response.raw_headers.extend([*headers_of(error), *told])
+    return response
+
+
+async def _say_later(request: Request, error: Exception) -> Response:
+    log.warning("request not accepted", extra={"why": str(error)})
+    later = OutOfReach("the house cannot take this now; try again later", retry_after_s=1.0)
+    return await _say_no(request, later)
+
+
+async def _say_where(request: Request, error: Exception) -> Response:
+    """What the framework refuses by itself, in the shape of the API."""
+    assert isinstance(error, HTTPException)
+    response = await _say_no(request, _rejection(request, error))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _rejection(request: Request, error: HTTPException) -> TaskRejected:
+    asked = f"{request.method} {request.url.path[:128]}"
+    match error.status_code:
+        case status if status == _NOT_FOUND:
+            return UnknownPath(f"there is no {asked}; the API begins at /v1")
+        case status if status == _WRONG_METHOD:
+            return WrongMethod(f"{asked} is not offered; {(error.headers or {}).get('Allow')} is")
+        case _:
+            return InvalidRequest(str(error.detail))
+
+
+async def _admit_a_mistake(request: Request, error: Exception) -> Response:
+    # The server logs it with its traceback.
+    return await _say_no(request, OurMistake("something broke here; it has been logged"))
+
+
+def _model(name: str) -> Mapping[str, str | int]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "cato"}
+
+
+def _json(content: Mapping[str, object]) -> Response:
+    return Response(json.dumps(content), media_type="application/json")

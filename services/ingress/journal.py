@@ -1,0 +1,181 @@
+"""Detached tasks are written down as they happen, so that their clients can come and go."""
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import JsonValue, TypeAdapter
+
+from services.ingress.answers import usage_of
+from services.ingress.asked import Asked
+from services.ingress.conversation import ANSWERED, Broken, Conversation, Ending, Event, Piece
+from services.ingress.errors import ClientLeft
+from services.ingress.ports import EventLog, Idempotency
+from services.ingress.refusals import error_of
+from shared.domain.errors import CatoError, IdempotencyConflict, TaskRejected, UnknownTask
+from shared.domain.outcome import Outcome
+from shared.domain.task import TaskId
+
+log = logging.getLogger(__name__)
+
+Facts = dict[str, JsonValue]
+
+_EVENTS: Final = TypeAdapter[Piece | Ending](Piece | Ending)
+
+
+@dataclass(slots=True, kw_only=True)
+class Journal:
+    log: EventLog
+    idempotency: Idempotency
+    idempotency_ttl_s: float
+
+    async def claim(self, asked: Asked, digest: str) -> TaskId:
+        """The task that the client's key stands for: this one, unless the key was used before.
+
+        Raises IdempotencyConflict, Unavailable.
+        """
+        answer = await self.idempotency.claim(
+            asked.tenant.name,
+            asked.headers.idempotency_key or "",
+            digest,
+            asked.task_id,
+            self.idempotency_ttl_s,
+        )
+        if answer.is_conflict:
+            raise IdempotencyConflict(
+                "this key was used with another body; use a new key for a new request",
+                param="idempotency-key",
+                should_retry=False,
+            )
+        return answer.task_id
+
+    async def forget(self, asked: Asked) -> None:
+        """There was no answer, so the same key may try again."""
+        if asked.headers.idempotency_key is not None:
+            await self.idempotency.release(asked.tenant.name, asked.headers.idempotency_key)
+
+    async def begin(self, asked: Asked, facts: Facts) -> None:
+        await self.log.open(asked.task_id, asked.tenant.name, json.dumps(facts))
+
+    async def facts_of(self, task_id: str, tenant: str) -> Facts:
+        """Raises UnknownTask, also for the tasks of others; may raise Unavailable."""
+        if await self.log.tenant_of(task_id) != tenant:
+            raise unknown_task(task_id)
+        facts = await self.log.facts(task_id)
+        if facts is None:
+            raise unknown_task(task_id)
+        told = json.loads(facts)
+        return told if isinstance(told, dict) else {}
+
+    async def follow(self, task_id: TaskId, listener: Conversation) -> None:
+        """Say to the listener what was and will be written down about a task."""
+        try:
+            async for _, event in self.log.read(task_id, None):
+                listener.say(_EVENTS.validate_json(event))
+        except CatoError as error:
+            listener.fail(_as_rejection(error))
+        listener.say(Ending(outcome=Outcome.FAILED, error="the end was not written down"))
+
+
+@dataclass(slots=True, kw_only=True)
+class Scribe:
+    """Writes down one task from its first piece to its end."""
+
+    journal: Journal
+    asked: Asked
+    facts: Facts
+    byte_cap: int
+    pieces: list[Piece] = field(default_factory=list)
+    written_bytes: int = 0
+
+    async def write(self, conversation: Conversation) -> None:
+        """May raise Unavailable."""
+        ending: Ending | None = None
+        while ending is None:
+            try:
+                for event in await conversation.next():
+                    ending = await self._note(event)
+            except ClientLeft:
+                ending = Ending(outcome=Outcome.FAILED, error="the answer was not read in time")
+        await self._close(ending)
+
+    async def _note(self, event: Event) -> Ending | None:
+        match event:
+            case Piece():
+                await self._append(event)
+                return _ended_with(event) if event.finish_reason else None
+            case Ending():
+                return event
+            case Broken(error):
+                return Ending(outcome=Outcome.FAILED, error=error.message)
+
+    async def _append(self, piece: Piece) -> None:
+        if not self.pieces:
+            self.facts |= {"status": "running", "kind": piece.kind or self.asked.kind}
+            await self._save()
+        if self.written_bytes <= self.byte_cap:
+            self.pieces.append(piece)
+        self.written_bytes += piece.weight_bytes()
+        await self.journal.log.append(self.asked.task_id, _encoded(piece))
+
+    async def _close(self, ending: Ending) -> None:
+        answered = ending.outcome in ANSWERED and bool(self.pieces)
+        self.facts |= _told(ending)
+        if answered:
+            self.facts["output"] = "".join(piece.text for piece in self.pieces)
+        else:
+            self.facts["error"] = dict(error_of(ending).as_openai())
+            await self.journal.forget(self.asked)
+        await self._save()
+        await self.journal.log.close(self.asked.task_id, _encoded(ending))
+
+    async def _save(self) -> None:
+        facts = json.dumps(self.facts)
+        await self.journal.log.open(self.asked.task_id, self.asked.tenant.name, facts)
+
+
+def facts_about(asked: Asked, *, expected_s: float) -> Facts:
+    return {
+        "id": asked.task_id,
+        "object": "task",
+        "status": "queued",
+        "kind": asked.kind,
+        "model": asked.model,
+        "created_at": asked.received_at,
+        "predicted_finish_at": asked.received_at + expected_s,
+        "output": None,
+        "error": None,
+    }
+
+
+def unknown_task(task_id: str) -> UnknownTask:
+    return UnknownTask(f"no task {task_id[:64]!r}; it may have been forgotten", param="id")
+
+
+def _ended_with(last: Piece) -> Ending:
+    """Whether it was in time is the scheduler's to say; the client has its answer."""
+    return Ending(
+        outcome=Outcome.COMPLETED,
+        kind=last.kind,
+        latency_class=last.latency_class,
+        finish_reason=last.finish_reason,
+        usage=last.usage,
+    )
+
+
+def _told(ending: Ending) -> Facts:
+    return {
+        "status": "ended",
+        "outcome": ending.outcome.value,
+        "finish_reason": ending.finish_reason,
+        "usage": usage_of(ending.usage) if ending.usage else None,
+    }
+
+
+def _encoded(event: Piece | Ending) -> str:
+    return event.model_dump_json(exclude_none=True)
+
+
+def _as_rejection(error: CatoError) -> TaskRejected:
+    return error if isinstance(error, TaskRejected) else TaskRejected(str(error))

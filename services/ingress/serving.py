@@ -1,0 +1,81 @@
+"""The web server runs inside the life of the ingress: it starts last and stops first."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.ingress.ingress import Ingress
+from shared.domain.errors import SettingsError
+
+_BACKLOG: Final = 2048
+_GOODBYE_S: Final = 2
+
+
+class Server(uvicorn.Server):
+    """Signals are for the process, not for the server in it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises SettingsError, which names both settings."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"CATO_HOST={host} CATO_PORT={port} cannot be listened on: {error.strerror or error}"
+        ) from error
+
+
+def server_of(app: ASGIApp) -> Server:
+    return Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=_GOODBYE_S,
+        )
+    )
+
+
+async def serve(
+    ingress: Ingress,
+    server: Server,
+    listening: socket.socket,
+    background: Sequence[Coroutine[None, None, None]],
+    *,
+    drain_s: float,
+) -> None:
+    """Until cancelled, which drains first; whatever breaks in the background ends it."""
+    working = [asyncio.create_task(each) for each in background]
+    answering = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        await asyncio.wait({*working, answering}, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        await ingress.drain(drain_s)
+        raise
+    finally:
+        server.should_exit = True
+        await asyncio.wait({answering})
+        broken = [task.exception() for task in working if task.done() and not task.cancelled()]
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+    for error in broken:
+        if error is not None:
+            raise error
+    answering.result()

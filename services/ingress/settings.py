@@ -1,0 +1,53 @@
+"""What an operator can set about an ingress."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.ingress.knobs import Knobs
+from shared.runtime.settings import RedisSettings
+
+
+class IngressSettings(RedisSettings):
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65_535, description="port to listen on; 0 takes any")
+    tenants_file: Path | None = Field(
+        default=None, description="TOML with API keys and quotas; without it everybody is `local`"
+    )
+
+    context_tokens: int = Field(default=131_072, ge=16, description="longest prompt of the model")
+    max_body_bytes: int = Field(
+        # 256 KiB of control characters are 1.5 MiB of JSON, and a record has room for 2 MiB.
+        default=1_835_008,
+        ge=1024,
+        le=1_966_080,
+        description="largest HTTP body",
+    )
+    max_open_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1024, description="bodies of all open requests together"
+    )
+    client_buffer_bytes: int = Field(
+        default=256 * 1024, ge=1024, description="unread answer at which a slow client is cut off"
+    )
+
+    head_s: float = Field(default=10.0, gt=0, description="longest wait before a stream's head")
+    keep_alive_s: float = Field(default=10.0, gt=0, description="silence before a comment is sent")
+    backlog_stale_s: float = Field(default=5.0, gt=0, description="silence that means no scheduler")
+
+    event_ttl_s: float = Field(default=3600.0, ge=1, description="how long ended tasks are kept")
+    event_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="events of one task")
+    idempotency_ttl_s: float = Field(default=3600.0, ge=1)
+
+    def knobs(self) -> Knobs:
+        return Knobs(
+            model=self.model,
+            context_tokens=self.context_tokens,
+            max_body_bytes=self.max_body_bytes,
+            max_open_bytes=self.max_open_bytes,
+            client_buffer_bytes=self.client_buffer_bytes,
+            head_s=self.head_s,
+            keep_alive_s=self.keep_alive_s,
+            backlog_stale_s=self.backlog_stale_s,
+            event_bytes=self.event_bytes,
+            idempotency_ttl_s=self.idempotency_ttl_s,
+        )

@@ -1,0 +1,336 @@
+"""An ingress to tell stories about: clients that do as they please, and a scripted house."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from pydantic import JsonValue
+from starlette.types import ASGIApp, Message
+
+from services.ingress.app import build_app
+from services.ingress.backlogs import Backlogs
+from services.ingress.gate import Gate
+from services.ingress.ingress import Ingress
+from services.ingress.journal import Journal
+from services.ingress.knobs import Knobs
+from services.ingress.replies import Replies
+from services.ingress.tenants import Tenants
+from shared.adapters.clock import LoopClock
+from shared.adapters.memory_bus import MemoryBus
+from shared.adapters.memory_event_log import MemoryEventLog
+from shared.adapters.memory_idempotency import MemoryIdempotency
+from shared.adapters.memory_quota import MemoryQuota
+from shared.adapters.memory_reply_leases import MemoryReplyLeases
+from shared.domain.fence import Fence
+from shared.domain.outcome import FinishReason, Outcome
+from shared.domain.task import LatencyClass
+from shared.messages.catalogue import (
+    BacklogReported,
+    ClassBacklog,
+    TaskCancelled,
+    TaskEnded,
+    TaskSubmitted,
+    TokensProduced,
+    Usage,
+)
+from shared.messages.message import Message as WireMessage
+
+M = TypeVar("M", bound=WireMessage)
+T = TypeVar("T")
+
+HELLO: dict[str, JsonValue] = {"model": "cato-demo", "prompt": "def f():", "max_tokens": 8}
+CHAT: dict[str, JsonValue] = {"messages": [{"role": "user", "content": "hello"}]}
+FIRST = Fence(1, 1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """One request as its client sees it; `leave` is the client's own choice."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes = b""
+    is_complete: bool = False
+    has_left: asyncio.Event = field(default_factory=asyncio.Event)
+    reads: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+
+    def leave(self) -> None:
+        self.has_left.set()
+        self.reads.set()
+
+    def json(self) -> dict[str, JsonValue]:
+        told = json.loads(self.raw)
+        assert isinstance(told, dict)
+        return told
+
+    def error(self) -> dict[str, JsonValue]:
+        error = self.json()["error"]
+        assert isinstance(error, dict)
+        return error
+
+    def events(self) -> list[str]:
+        """The data of every server-sent event."""
+        blocks = self.raw.decode().split("\n\n")
+        return [block.partition("data: ")[2] for block in blocks if "data: " in block]
+
+    def text(self) -> str:
+        texts = (json.loads(event) for event in self.events() if event != "[DONE]")
+        return "".join(each["choices"][0]["text"] for each in texts if each.get("choices"))
+
+    async def done(self) -> "Exchange":
+        assert self.task is not None
+        await self.task
+        return self
+
+
+@dataclass(slots=True)
+class Client:
+    app: ASGIApp
+
+    async def post(self, path: str, body: object, **headers: str) -> Exchange:
+        return await self.start("POST", path, body, **headers).done()
+
+    async def get(self, path: str, **headers: str) -> Exchange:
+        return await self.start("GET", path, None, **headers).done()
+
+    def start(self, method: str, path: str, body: object = None, **headers: str) -> Exchange:
+        raw = body if isinstance(body, bytes) else b"" if body is None else _dumps(body)
+        return self.send(method, path, [raw], headers)
+
+    def send(
+        self, method: str, path: str, parts: Iterable[bytes], headers: Mapping[str, str]
+    ) -> Exchange:
+        exchange = Exchange()
+        exchange.reads.set()
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "http",
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 8000),
+            "headers": [
+                (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+            ],
+            "cato.hang_up": exchange.leave,
+        }
+        receive, send = _receiver(exchange, parts), _sender(exchange)
+        exchange.task = asyncio.ensure_future(self._call(scope, receive, send))
+        return exchange
+
+    async def _call(
+        self,
+        scope: dict[str, object],
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        await self.app(scope, receive, send)
+
+
+def _receiver(exchange: Exchange, parts: Iterable[bytes]) -> Callable[[], Awaitable[Message]]:
+    waiting = list(parts)
+
+    async def receive() -> Message:
+        if waiting:
+            part = waiting.pop(0)
+            return {"type": "http.request", "body": part, "more_body": bool(waiting)}
+        await exchange.has_left.wait()
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+def _sender(exchange: Exchange) -> Callable[[Message], Awaitable[None]]:
+    async def send(message: Message) -> None:
+        await exchange.reads.wait()
+        if exchange.has_left.is_set():
+            return
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            exchange.headers = {n.decode(): v.decode() for n, v in message["headers"]}
+        else:
+            exchange.raw += message.get("body", b"")
+            exchange.is_complete = not message.get("more_body", False)
+
+    return send
+
+
+def _dumps(body: object) -> bytes:
+    return json.dumps(body).encode()
+
+
+@dataclass(slots=True, kw_only=True)
+class House:
+    """The ingress is real; classifier, scheduler and workers are played by the story."""
+
+    bus: MemoryBus
+    clock: LoopClock
+    leases: MemoryReplyLeases
+    ingress: Ingress
+    replies: Replies
+    client: Client
+    running: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, *, knobs: Knobs | None = None, tenants: Tenants | None = None
+    ) -> AsyncIterator["House"]:
+        clock = LoopClock(start_at=1000.0)
+        bus = MemoryBus(clock=clock)
+        house = cls.around(bus, clock, knobs or Knobs(), tenants or Tenants())
+        house.running += [
+            asyncio.create_task(house.replies.serve()),
+            asyncio.create_task(house.ingress.gate.backlogs.listen()),
+            asyncio.create_task(house.keep_reporting()),
+        ]
+        await house.until(house.ingress.is_ready, saying="the ingress is ready")
+        try:
+            yield house
+        finally:
+            for task in house.running:
+                task.cancel()
+            await asyncio.gather(*house.running, return_exceptions=True)
+            await house.ingress.errands.finish(0)
+
+    @classmethod
+    def around(cls, bus: MemoryBus, clock: LoopClock, knobs: Knobs, tenants: Tenants) -> "House":
+        leases = MemoryReplyLeases(clock, partitions=4)
+        replies = Replies(bus=bus, leases=leases, clock=clock)
+        ingress = Ingress(
+            bus=bus,
+            clock=clock,
+            gate=Gate(
+                tenants=tenants,
+                quota=MemoryQuota(clock),
+                backlogs=Backlogs(bus=bus, clock=clock),
+                desk=replies.desk,
+                knobs=knobs,
+            ),
+            journal=Journal(
+                log=MemoryEventLog(clock, ttl_s=60, byte_cap=1_000_000),
+                idempotency=MemoryIdempotency(clock),
+                idempotency_ttl_s=60,
+            ),
+        )
+        return cls(
+            bus=bus,
+            clock=clock,
+            leases=leases,
+            ingress=ingress,
+            replies=replies,
+            client=Client(build_app(ingress)),
+        )
+
+    async def report(self, *, workers: int = 1, is_full: bool = False, wait_s: float = 0) -> None:
+        """Play the scheduler's report; it stays the last word until the story says otherwise."""
+        waiting = {each: ClassBacklog(wait_s=wait_s) for each in LatencyClass}
+        await self.bus.publish(
+            BacklogReported(
+                model="cato-demo",
+                epoch=1,
+                at=self.clock.now(),
+                workers=workers,
+                slots=8 * workers,
+                queued_bytes=0,
+                is_full=is_full,
+                classes=waiting,
+            )
+        )
+        await self.settle()
+
+    async def keep_reporting(self) -> None:
+        while True:
+            await self.report()
+            await asyncio.sleep(1)
+
+    def silence_the_scheduler(self) -> None:
+        self.running[2].cancel()
+
+    async def task(self, number: int = 0) -> TaskSubmitted:
+        """The task that was submitted as this one."""
+        await self.until(lambda: len(self.told(TaskSubmitted)) > number, saying="it is submitted")
+        return self.told(TaskSubmitted)[number]
+
+    async def say(
+        self,
+        task: TaskSubmitted,
+        text: str = "",
+        *,
+        at: int = 0,
+        fence: Fence = FIRST,
+        finish: FinishReason | None = None,
+        delta: str | None = None,
+        incarnation: str | None = None,
+    ) -> None:
+        """Play the worker: one piece of the answer, `at` its place."""
+        reply_to = task.reply_to
+        await self.bus.publish(
+            TokensProduced(
+                task_id=task.task_id,
+                fence=fence,
+                worker="worker-1/1",
+                reply_to=replace(reply_to, incarnation=incarnation or reply_to.incarnation),
+                sequence=at,
+                text=text,
+                tokens=1,
+                delta=delta,
+                queued_s=0.005,
+                finish_reason=finish,
+                usage=Usage(prompt_tokens=3, completion_tokens=at + 1) if finish else None,
+                kind="completion",
+                latency_class=LatencyClass.TTFT,
+            )
+        )
+        await self.settle()
+
+    async def answer(self, task: TaskSubmitted, *texts: str) -> None:
+        last = len(texts) - 1
+        for at, text in enumerate(texts):
+            await self.say(task, text, at=at, finish=FinishReason.STOP if at == last else None)
+
+    async def end(
+        self, task: TaskSubmitted, outcome: Outcome, *, retry_after_s: float | None = None
+    ) -> None:
+        """Play the scheduler: the task is over."""
+        await self.bus.publish(
+            TaskEnded(
+                task_id=task.task_id,
+                kind="completion",
+                latency_class=LatencyClass.TTFT,
+                tenant=task.tenant,
+                outcome=outcome,
+                fence=FIRST,
+                reply_to=task.reply_to,
+                received_at=task.received_at,
+                ended_at=self.clock.now(),
+                retry_after_s=retry_after_s,
+            )
+        )
+        await self.settle()
+
+    def told(self, kind: type[M]) -> list[M]:
+        return [message for message in self.bus.published if isinstance(message, kind)]
+
+    def cancelled(self) -> set[str]:
+        return {str(message.task_id) for message in self.told(TaskCancelled)}
+
+    async def settle(self) -> None:
+        """Let everybody do what can be done without time passing."""
+        for _ in range(30):
+            await asyncio.sleep(0)
+
+    async def until(self, is_so: Callable[[], bool], *, saying: str, within_s: float = 5.0) -> None:
+        limit_at = self.clock.now() + within_s
+        while not is_so():
+            assert self.clock.now() < limit_at, f"not within {within_s} s: {saying}"
+            await asyncio.sleep(0.001)
