@@ -44,6 +44,7 @@ class Build:
 async def house(directory: Path, build: Build) -> AsyncIterator[House]:
     directory.mkdir(parents=True, exist_ok=True)
     announced = directory / "house.json"
+    announced.unlink(missing_ok=True)
     argv = [
         *(sys.executable, "-m", "deploy.local", "up", "--port", "0", "--out", str(directory)),
         *("--announce", str(announced), "--kafka", build.kafka, "--profile", build.profile),

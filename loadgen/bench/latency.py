@@ -57,7 +57,7 @@ class AtRate:
             "rate_per_s": self.rate,
             "target": target,
             "requests": len(self.ttft_s[target]),
-            "unanswered": self.unanswered[target],
+            "lost": self.unanswered[target],
             "ttft_p50_ms": self._ms(target, 0.5),
             "ttft_p99_ms": self._ms(target, 0.99),
             "added_p50_ms": self._added_ms(target, 0.5),
@@ -70,9 +70,9 @@ class AtRate:
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             ours, rays = self._added_ms(_HOUSE, share), self._added_ms(_RAY, share)
             row |= {
-                f"house_added_{name}_ms": ours,
-                f"ray_added_{name}_ms": rays,
-                f"house_to_ray_{name}": rounded(ours / rays) if ours and rays else None,
+                f"house_{name}_ms": ours,
+                f"ray_{name}_ms": rays,
+                f"ratio_{name}": rounded(ours / rays) if ours and rays else None,
             }
         return row
 
@@ -152,6 +152,9 @@ def _sheets(measured: Sequence[AtRate], traces: Path) -> Sequence[Sheet]:
         notes=("engine: until the last token; task: receipt to last byte.",),
     )
     if all(_RAY in each.ttft_s for each in measured):
-        ratio = Sheet(title="Against Ray Serve", rows=[each.against_ray() for each in measured])
+        ratio = Sheet(
+            title="What the house adds, what Ray Serve adds, and the one divided by the other",
+            rows=[each.against_ray() for each in measured],
+        )
         return ttft, ratio, hops
     return ttft, hops

@@ -63,9 +63,12 @@ async def _overloaded(
     after = await play(client, [large], Tally(total=1))
     return [
         Sheet(
-            title=f"{rate:.0f} requests a second for {duration_s:.0f} s",
-            rows=[_row(played, duration_s)],
-            notes=("accepted: all that were not refused; their attainment counts late ones.",),
+            title=f"{rate:.0f} requests a second for {duration_s:.0f} s: refused",
+            rows=[_refused(played)],
+        ),
+        Sheet(
+            title="Accepted: all that were not refused at the door or given up under load",
+            rows=[_accepted(played, duration_s)],
         ),
         Sheet(title="A prompt of 256 KiB afterwards", rows=[_single(after.observations[0], large)]),
         Sheet(title="Processes meanwhile", rows=samples.rows()),
@@ -79,24 +82,32 @@ def _requests(manner: Manner, rate: float, duration_s: float) -> list[Request]:
     return [manner.ask(arrival, corpus.render(arrival)) for arrival in arrivals]
 
 
-def _row(played: Played, duration_s: float) -> Mapping[str, Cell]:
+def _refused(played: Played) -> Mapping[str, Cell]:
     seen = played.observations
     shed = [each for each in seen if each.ending is Ending.SHED]
-    accepted = [each for each in seen if each.ending is not Ending.SHED]
     waits_s = sorted(each.retry_after_s for each in shed if each.retry_after_s is not None)
-    kept = figures_of(accepted, duration_s=duration_s).total
     return {
         "sent": len(seen),
+        "refused": len(shed),
         "refused_share": rounded(ratio(len(shed), len(seen))),
-        "with_retry_after_share": rounded(ratio(len(waits_s), len(shed))),
+        "told_when": rounded(ratio(len(waits_s), len(shed))),
         "retry_after_p50_s": _rank(waits_s, 0.5),
         "retry_after_p99_s": _rank(waits_s, 0.99),
+        "sender_late_p99_ms": rounded(played.sender.late_p99_s * 1000),
+    }
+
+
+def _accepted(played: Played, duration_s: float) -> Mapping[str, Cell]:
+    accepted = [each for each in played.observations if each.ending is not Ending.SHED]
+    kept = figures_of(accepted, duration_s=duration_s).total
+    return {
         "accepted": len(accepted),
-        "accepted_attainment": rounded(kept.attainment),
+        "on_time": kept.on_time,
+        "attainment": rounded(kept.attainment),
         "goodput_per_s": rounded(kept.goodput_per_s, 2),
+        "late": kept.late,
         "expired": kept.expired,
         "errors": kept.errors,
-        "sender_late_p99_ms": rounded(played.sender.late_p99_s * 1000),
     }
 
 

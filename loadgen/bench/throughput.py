@@ -74,7 +74,7 @@ def _row(played: Played, clients: int, duration_s: float) -> Mapping[str, Cell]:
     return {
         "clients": clients,
         "tasks_per_s": rounded(len(took_s) / duration_s, 1),
-        "unanswered": len(seen) - len(took_s),
+        "lost": len(seen) - len(took_s),
         "e2e_p50_ms": rounded(nearest_rank(took_s, 0.5) * 1000),
         "e2e_p99_ms": rounded(nearest_rank(took_s, 0.99) * 1000),
         "sender_cpu_ms_per_task": rounded(played.sender.cpu_ms_per_request),

@@ -67,8 +67,8 @@ def test_added_latency_is_the_difference_to_the_bare_engine() -> None:
 
     row, ratio = at_rate.row("house"), at_rate.against_ray()
 
-    assert (row["added_p50_ms"], row["added_p99_ms"], row["unanswered"]) == (5, 8, 1)
-    assert (ratio["house_to_ray_p50"], ratio["house_to_ray_p99"]) == (0.5, 0.8)
+    assert (row["added_p50_ms"], row["added_p99_ms"], row["lost"]) == (5, 8, 1)
+    assert (ratio["ratio_p50"], ratio["ratio_p99"]) == (0.5, 0.8)
 
 
 def test_a_target_that_never_answered_has_no_latency() -> None:
@@ -78,7 +78,7 @@ def test_a_target_that_never_answered_has_no_latency() -> None:
 
     row = at_rate.row("house")
 
-    assert (row["ttft_p50_ms"], row["added_p50_ms"], row["unanswered"]) == (None, None, 7)
+    assert (row["ttft_p50_ms"], row["added_p50_ms"], row["lost"]) == (None, None, 7)
 
 
 def test_short_tasks_are_short_and_differ_from_their_first_character() -> None:
