@@ -13,6 +13,8 @@ _ENDINGS_BY_CODE: Final[Mapping[str, Ending]] = {
     "overloaded": Ending.SHED,
     "rate_limit_exceeded": Ending.SHED,
     "deadline_exceeded": Ending.EXPIRED,
+    "shed": Ending.SHED,
+    "expired": Ending.EXPIRED,
     "superseded": Ending.SUPERSEDED,
     "cancelled": Ending.CANCELLED,
 }

@@ -8,8 +8,11 @@ from pydantic_core import from_json
 
 DONE: Final = b"[DONE]"
 _DATA: Final = b"data:"
-# In the place of a fingerprint: no model made this text.
+# In the place of a fingerprint, or as a field of a task's event: no model made this text.
 _MADE_UP: Final = "synthetic"
+# The last event of a task, and the outcomes that come with an answer.
+_ENDED: Final = "ended"
+_ANSWERED: Final = ("completed", "late")
 
 
 @dataclass(slots=True)
@@ -47,11 +50,13 @@ def read_piece(data: bytes) -> Piece:
         return Piece(chars=0)
     if event.get("error"):
         return Piece(chars=0, failure=failure_code(event))
+    if event.get("type") == _ENDED and event.get("outcome") not in _ANSWERED:
+        return Piece(chars=0, failure=str(event.get("outcome")))
     usage = event.get("usage")
     return Piece(
         chars=_chars(event),
         completion_tokens=_count(usage),
-        is_synthetic=event.get("system_fingerprint") == _MADE_UP,
+        is_synthetic=_is_made_up(event),
     )
 
 
@@ -86,6 +91,10 @@ def _text(choice: Mapping[str, object]) -> str:
     delta = choice.get("delta")
     content = delta.get("content") if isinstance(delta, dict) else choice.get("text", delta)
     return content if isinstance(content, str) else ""
+
+
+def _is_made_up(event: Mapping[str, object]) -> bool:
+    return event.get("system_fingerprint") == _MADE_UP or event.get(_MADE_UP) is True
 
 
 def _count(usage: object) -> int | None:

@@ -145,13 +145,15 @@ def _kind(
 def _latencies(
     seen: Sequence[Observation], counted: Sequence[Observation], latency: Latency
 ) -> Latencies:
-    kept = [latency(each) if each.is_kept() else None for each in counted]
+    # Whoever left with the promise kept so far has no last token that could be late.
+    judged = [each for each in counted if latency(each) is not None or not each.is_kept()]
+    kept = [latency(each) if each.is_kept() else None for each in judged]
     answered = [latency(each) for each in seen if each.is_answered()]
-    came = [s for each in counted if (s := latency(each)) is not None]
+    came = [s for each in judged if (s := latency(each)) is not None]
     return Latencies(
         kept=Percentiles.of(math.inf if s is None else s for s in kept),
         answered=Percentiles.of(s for s in answered if s is not None),
-        curve=distribution(came, len(counted)),
+        curve=distribution(came, len(judged)),
     )
 
 

@@ -57,4 +57,16 @@ def test_usage_says_how_many_tokens_the_pieces_held() -> None:
 
 def test_text_that_no_model_made_says_so() -> None:
     assert read_piece(b'{"choices":[],"system_fingerprint":"synthetic"}').is_synthetic
+    assert read_piece(b'{"type":"token","text":"a","synthetic":true}').is_synthetic
     assert not read_piece(b'{"choices":[],"system_fingerprint":"fp_1"}').is_synthetic
+    assert not read_piece(b'{"type":"token","text":"a","synthetic":false}').is_synthetic
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failure"),
+    [("completed", None), ("late", None), ("shed", "shed"), ("superseded", "superseded")],
+)
+def test_a_task_says_at_its_end_whether_it_was_answered(outcome: str, failure: str | None) -> None:
+    ended = f'{{"type":"ended","outcome":"{outcome}","usage":{{"completion_tokens":3}}}}'
+
+    assert read_piece(ended.encode()).failure == failure

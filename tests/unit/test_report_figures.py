@@ -176,3 +176,12 @@ def test_nothing_seen_is_no_division_by_zero() -> None:
     figures = figures_of([], duration_s=1)
 
     assert (figures.total.attainment, figures.mean_over_kinds, figures.fairness) == (None,) * 3
+
+
+def test_who_left_content_has_no_last_token_that_was_late() -> None:
+    left = seen(0.1, ending=Ending.SUPERSEDED, wanted_s=0.2)
+
+    total = figures_of([seen(0.2), left], duration_s=1).total
+
+    assert total.attainment == 1
+    assert (total.ttft_s.kept.p99, total.e2e_s.kept.p99) == (0.2, 0.2)
