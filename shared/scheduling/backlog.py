@@ -1,4 +1,7 @@
-"""The backlog is what waits, kept in the order in which the policy would serve it."""
+"""The backlog is what waits, kept in the order in which the policy would serve it.
+
+Two lanes: those who can still be on time, and behind them those who can only be late.
+"""
 
 import math
 from collections import Counter, defaultdict
@@ -11,19 +14,25 @@ from shared.domain.task import LatencyClass, Task, TaskId
 from shared.scheduling.cost import Cost
 from shared.scheduling.policy import Policy, Rank
 
+Key = tuple[Rank, TaskId]
+Due = tuple[float, TaskId]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _Place:
     task: Task
-    key: tuple[Rank, TaskId]
-    worthless_at: float
-    received_at: float
+    key: Key
+    worthless: Due
+    received: Due
+    hopeless: Due | None
+    doomed: Due | None
     work_s: float
+    is_late: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class Backlog:
-    """Adding and removing cost O(log n); walking the heads costs only what is walked."""
+    """Adding, removing and letting go cost O(log n); walking costs only what is walked."""
 
     policy: Policy
     cost: Cost
@@ -31,6 +40,9 @@ class Backlog:
     work_s: defaultdict[LatencyClass, float] = field(default_factory=lambda: defaultdict(float))
     _places: dict[TaskId, _Place] = field(default_factory=dict)
     _order: SortedList = field(default_factory=SortedList)
+    _late: SortedList = field(default_factory=SortedList)
+    _by_doom: SortedList = field(default_factory=SortedList)
+    _by_hope: SortedList = field(default_factory=SortedList)
     _by_worth: SortedList = field(default_factory=SortedList)
     _by_age: SortedList = field(default_factory=SortedList)
 
@@ -48,17 +60,15 @@ class Backlog:
         """A second add of the same id changes nothing."""
         if task.id in self._places:
             return
-        place = _Place(
-            task,
-            (_total(self.policy.rank(task, self.cost)), task.id),
-            _instant(None if task.useful_s is None else task.received_at + task.useful_s),
-            _instant(task.received_at),
-            _finite(self.cost.work_s(task)),
-        )
+        place = self._placed(task)
         self._places[task.id] = place
         self._order.add(place.key)
-        self._by_worth.add((place.worthless_at, task.id))
-        self._by_age.add((place.received_at, task.id))
+        self._by_worth.add(place.worthless)
+        self._by_age.add(place.received)
+        if place.doomed is not None:
+            self._by_doom.add(place.doomed)
+        if place.hopeless is not None:
+            self._by_hope.add(place.hopeless)
         self.queued[task.latency_class] += 1
         self.work_s[task.latency_class] += place.work_s
 
@@ -66,36 +76,70 @@ class Backlog:
         place = self._places.pop(task_id, None)
         if place is None:
             return None
-        task = place.task
-        self._order.remove(place.key)
-        self._by_worth.remove((place.worthless_at, task.id))
-        self._by_age.remove((place.received_at, task.id))
-        self.queued[task.latency_class] -= 1
-        self.work_s[task.latency_class] -= place.work_s
-        return task
+        (self._late if place.is_late else self._order).remove(place.key)
+        self._by_worth.remove(place.worthless)
+        self._by_age.remove(place.received)
+        if place.doomed is not None and not place.is_late:
+            self._by_doom.remove(place.doomed)
+        if place.hopeless is not None:
+            self._by_hope.remove(place.hopeless)
+        self.queued[place.task.latency_class] -= 1
+        self.work_s[place.task.latency_class] -= place.work_s
+        return place.task
+
+    def relegate(self, now: float) -> None:
+        """Whoever can only be late from now on goes behind all others."""
+        while self._by_doom and self._by_doom[0][0] <= now:
+            _, task_id = self._by_doom.pop(0)
+            place = self._places[task_id]
+            self._order.remove(place.key)
+            self._late.add(place.key)
+            place.is_late = True
 
     def heads(self) -> Iterator[Task]:
-        """In the policy's order. Do not add or remove while walking."""
+        """Who can still be on time, in the policy's order. Do not change the backlog meanwhile."""
         return (self._places[task_id].task for _, task_id in self._order)
+
+    def latecomers(self) -> Iterator[Task]:
+        """Who can only be late, in the same order."""
+        return (self._places[task_id].task for _, task_id in self._late)
 
     def worthless(self, now: float) -> Iterator[Task]:
         """Those whose answer nobody would want any more, the longest worthless first."""
-        for worthless_at, task_id in self._by_worth:
-            if worthless_at >= now:
-                return
-            yield self._places[task_id].task
+        return self._due(self._by_worth, now)
+
+    def hopeless(self, now: float) -> Iterator[Task]:
+        """Those whom the policy would rather give up than start."""
+        return self._due(self._by_hope, now)
 
     def older_than(self, received_at: float) -> Iterator[Task]:
         """Those received before that instant, oldest first."""
-        for at, task_id in self._by_age:
-            if at >= received_at:
-                return
-            yield self._places[task_id].task
+        return self._due(self._by_age, received_at)
 
     def ahead_of(self, task: Task) -> int:
         """How many would be served before this newcomer?"""
         key = (_total(self.policy.rank(task, self.cost)), task.id)
         return int(self._order.bisect_left(key))
+
+    def _placed(self, task: Task) -> _Place:
+        return _Place(
+            task,
+            (_total(self.policy.rank(task, self.cost)), task.id),
+            (
+                _instant(None if task.useful_s is None else task.received_at + task.useful_s),
+                task.id,
+            ),
+            (_instant(task.received_at), task.id),
+            _due(self.policy.hopeless_at(task, self.cost), task.id),
+            _due(self.policy.doomed_at(task, self.cost), task.id),
+            _finite(self.cost.work_s(task)),
+        )
+
+    def _due(self, instants: SortedList, now: float) -> Iterator[Task]:
+        for at, task_id in instants:
+            if at >= now:
+                return
+            yield self._places[task_id].task
 
 
 def _total(rank: Rank) -> Rank:
@@ -105,6 +149,11 @@ def _total(rank: Rank) -> Rank:
 
 def _instant(value: float | None) -> float:
     return math.inf if value is None or math.isnan(value) else value
+
+
+def _due(at: float, task_id: TaskId) -> Due | None:
+    """None for never, and for nonsense."""
+    return (at, task_id) if math.isfinite(at) else None
 
 
 def _finite(value: float) -> float:

@@ -37,7 +37,8 @@ class Sequence:
 class Step:
     """What one step did: each of `emitted` got one token; `finished` are those that got their last.
 
-    `prefill_context` is Σ over chunks of chunk tokens · tokens already in the cache.
+    `chunks` says whose prompts it prefilled, and how much of each; `joined` got their first token
+    of this stay. `prefill_context` is Σ over chunks of chunk tokens · tokens already in the cache.
     """
 
     duration_s: float
@@ -45,6 +46,8 @@ class Step:
     prefill_context: int
     decoded: int
     kv_tokens: int
+    chunks: tuple[tuple[Sequence, int], ...]
+    joined: tuple[Sequence, ...]
     emitted: tuple[Sequence, ...]
     finished: tuple[Sequence, ...]
     preempted: tuple[Sequence, ...]
@@ -125,9 +128,10 @@ class Batch:
         """Plan and do one step; None when there is nothing to do."""
         preempted = self._make_room()
         decoded = len(self._decoding)
-        prefill_tokens, prefill_context, prefilled = self._prefill(
+        chunks, prefill_context, prefilled = self._prefill(
             self.profile.chunk_tokens - decoded, may_admit=not preempted
         )
+        prefill_tokens = sum(tokens for _, tokens in chunks)
         if not decoded and not prefill_tokens:
             return None
         self.steps += 1
@@ -149,6 +153,8 @@ class Batch:
             prefill_context=prefill_context,
             decoded=decoded,
             kv_tokens=kv_tokens,
+            chunks=tuple(chunks),
+            joined=tuple(prefilled),
             emitted=emitted,
             finished=tuple(self._finish()),
             preempted=preempted,
@@ -173,13 +179,17 @@ class Batch:
             preempted.append(last)
         return tuple(preempted)
 
-    def _prefill(self, budget: int, *, may_admit: bool) -> tuple[int, int, list[Sequence]]:
-        """Chunks for those in prefill, then for newcomers: tokens, context, who is through."""
+    def _prefill(
+        self, budget: int, *, may_admit: bool
+    ) -> tuple[list[tuple[Sequence, int]], int, list[Sequence]]:
+        """For those in prefill, then for newcomers: their chunks, context, who is through."""
         tokens = context = 0
+        chunks: list[tuple[Sequence, int]] = []
         through: list[Sequence] = []
         for sequence in self._prefill_order(may_admit=may_admit):
             chunk = min(budget - tokens, sequence.unprefilled_tokens())
             tokens += chunk
+            chunks.append((sequence, chunk))
             context += chunk * sequence.prefilled_tokens
             sequence.prefilled_tokens += chunk
             if not sequence.unprefilled_tokens():
@@ -187,7 +197,7 @@ class Batch:
             if tokens == budget:
                 break
         self.unprefilled_tokens -= tokens
-        return tokens, context, through
+        return chunks, context, through
 
     def _prefill_order(self, *, may_admit: bool) -> Iterable[Sequence]:
         if self.profile.chunk_tokens == len(self._decoding):

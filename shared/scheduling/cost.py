@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from shared.domain.task import LatencyClass, Task
 from shared.scheduling.step_time import EngineProfile
 
+# A promise of the whole answer is planned with steps that use up this share of it: the rest is
+# for the waits that nobody foresees.
+_PACED_SHARE = 0.6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
@@ -18,22 +22,40 @@ class Cost:
 
     def promised_s(self, task: Task) -> float:
         """From a start now to the token the promise is about: the first for ttft, else the last."""
-        first_s = self.profile.first_token_s(task.prediction.prompt_tokens)
+        first_s = self.first_token_s(task)
         if task.latency_class is LatencyClass.TTFT:
             return first_s
         return first_s + task.prediction.output_tokens_p50 * self._paced_step_s()
+
+    def first_token_s(self, task: Task) -> float:
+        """From a start on an engine with nothing else to prefill."""
+        profile = self.profile
+        prompt_tokens = task.prediction.prompt_tokens
+        steps = max(1, -(-prompt_tokens // profile.chunk_tokens))
+        return steps * self._paced_step_s() + profile.step_time.prefill_s * prompt_tokens
+
+    def prefill_s(self, task: Task) -> float:
+        """GPU-seconds of its prompt alone."""
+        return self.profile.step_time.prefill_s * task.prediction.prompt_tokens
 
     def work_s(self, task: Task) -> float:
         """GPU-seconds taken from everybody else: prefill, and a share of each decode step."""
         step = self.profile.step_time
         held = task.prediction.prompt_tokens + task.prediction.output_tokens_p50 / 2
         each_s = step.base_s / self.company + step.decode_s + step.kv_s * held
-        prefill_s = step.prefill_s * task.prediction.prompt_tokens
-        return prefill_s + task.prediction.output_tokens_p50 * each_s
+        return self.prefill_s(task) + task.prediction.output_tokens_p50 * each_s
 
     def latest_start_at(self, task: Task) -> float:
         """The last instant at which a start can still keep the promise."""
         return task.deadline_at - self.promised_s(task)
+
+    def paced_s(self, task: Task) -> float:
+        """As `promised_s`, with a whole answer decoded at the pace its promise leaves room for."""
+        if task.latency_class is LatencyClass.TTFT or task.promise.e2e_s is None:
+            return self.promised_s(task)
+        paced_s = _PACED_SHARE * task.promise.e2e_s
+        alone_s = task.prediction.output_tokens_p50 * self._paced_step_s()
+        return self.first_token_s(task) + max(paced_s, alone_s)
 
     def _paced_step_s(self) -> float:
         step = self.profile.step_time

@@ -1,5 +1,6 @@
 """One step of scheduling, decided as a value: who starts where, and who is given up."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -17,45 +18,86 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`expired`: those whose answer has become worthless. Whoever is not named here waits."""
+    """`expired`: those whose answer has become worthless; `shed`: those whom a start can only
+    bring too late. Whoever is not named here waits, until `look_again_at` if nothing happens."""
 
     dispatch: tuple[Assignment, ...]
     expired: tuple[Task, ...]
+    shed: tuple[Task, ...] = ()
+    look_again_at: float = math.inf
 
 
 def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvation_s: float) -> Plan:
-    """Fill the free slots in the policy's order.
+    """Send tasks in the policy's order to workers that will soon have nothing left to prefill.
 
     Whoever has waited longer than `starvation_s` goes before that order, oldest first, whatever the
-    policy says. Reads the backlog, changes nothing.
+    policy says. Takes nothing out of the backlog.
     """
+    backlog.relegate(now)
     expired = tuple(backlog.worthless(now))
     gone = {task.id for task in expired}
-    waiting = chain(backlog.older_than(now - starvation_s), backlog.heads())
-    return Plan(dispatch=tuple(_fill(backlog, waiting, fleet, gone, now)), expired=expired)
+    old = tuple(backlog.older_than(now - starvation_s))
+    spared = gone.union(task.id for task in old)
+    shed = tuple(task for task in backlog.hopeless(now) if task.id not in spared)
+    gone.update(task.id for task in shed)
+    room = _Room(backlog, fleet, now)
+    on_time = room.fill(chain(old, backlog.heads()), gone, backlog.policy.window_s)
+    late = room.fill(backlog.latecomers(), gone, backlog.policy.late_window_s)
+    return Plan(
+        dispatch=(*on_time, *late),
+        expired=expired,
+        shed=shed,
+        look_again_at=room.opens_at(gone),
+    )
 
 
-def _fill(
-    backlog: Backlog,
-    waiting: Iterator[Task],
-    fleet: Sequence[WorkerView],
-    gone: set[TaskId],
-    now: float,
-) -> Iterator[Assignment]:
-    free = {worker.name: worker for worker in fleet if worker.is_free()}
-    while free:
-        task = next((task for task in waiting if task.id not in gone), None)
-        if task is None:
-            return
-        gone.add(task.id)
-        worker = backlog.policy.place(task, tuple(free.values()))
-        yield Assignment(task=task, worker=worker)
-        served = replace(worker, held=worker.held + 1, served_at=_after(worker, now))
-        free[worker.name] = served
-        if not served.is_free():
-            del free[worker.name]
+class _Room:
+    """What the fleet can still be sent in this step."""
 
+    def __init__(self, backlog: Backlog, fleet: Sequence[WorkerView], now: float) -> None:
+        self._backlog = backlog
+        self._policy = backlog.policy
+        self._now = now
+        self._free = {worker.name: worker for worker in fleet if worker.is_free()}
 
-def _after(worker: WorkerView, now: float) -> float:
-    """Strictly later than before, so that the workers keep taking turns within one step."""
-    return max(now, worker.served_at + 1e-6)
+    def fill(
+        self, waiting: Iterator[Task], gone: set[TaskId], window_s: float
+    ) -> tuple[Assignment, ...]:
+        return tuple(self._fill(waiting, gone, window_s))
+
+    def opens_at(self, gone: set[TaskId]) -> float:
+        """When the next worker may be sent something, if anybody waits for it."""
+        if not self._free or len(gone) == len(self._backlog):
+            return math.inf
+        is_on_time = any(task.id not in gone for task in self._backlog.heads())
+        window_s = self._policy.window_s if is_on_time else self._policy.late_window_s
+        soonest_at = min(worker.drained_at for worker in self._free.values())
+        return max(self._now, soonest_at - window_s)
+
+    def _fill(
+        self, waiting: Iterator[Task], gone: set[TaskId], window_s: float
+    ) -> Iterator[Assignment]:
+        until = self._now + window_s
+        open_ = {name: each for name, each in self._free.items() if each.drained_at <= until}
+        while open_:
+            task = next((task for task in waiting if task.id not in gone), None)
+            if task is None:
+                return
+            gone.add(task.id)
+            worker = self._policy.place(task, tuple(open_.values()), self._now)
+            yield Assignment(task=task, worker=worker)
+            served = self._served(worker, task)
+            open_[worker.name] = self._free[worker.name] = served
+            if not served.is_free() or served.drained_at > until:
+                del open_[worker.name]
+            if not served.is_free():
+                del self._free[worker.name]
+
+    def _served(self, worker: WorkerView, task: Task) -> WorkerView:
+        return replace(
+            worker,
+            held=worker.held + 1,
+            # Strictly later than before, so that workers keep taking turns within one step.
+            served_at=max(self._now, worker.served_at + 1e-6),
+            drained_at=max(self._now, worker.drained_at) + self._backlog.cost.first_token_s(task),
+        )

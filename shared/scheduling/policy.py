@@ -1,5 +1,6 @@
-"""A policy answers two questions: who is next, and on which worker."""
+"""A policy answers: who is next, on which worker, how early to send it, and when to let it go."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,8 @@ Rank = tuple[float, ...]
 class WorkerView:
     """A worker as the scheduler sees it. `held` counts what it runs or was sent and not finished.
 
-    `served_at` is when it was last sent a task.
+    `served_at` is when it was last sent a task, `drained_at` when it will have prefilled all that
+    it was sent.
     """
 
     name: str
@@ -22,30 +24,103 @@ class WorkerView:
     slots: int
     held: int
     served_at: float = 0.0
+    drained_at: float = 0.0
 
     def is_free(self) -> bool:
         return self.held < self.slots
 
+    def residual_s(self, now: float) -> float:
+        """How long a prompt sent now would wait for those before it."""
+        return max(0.0, self.drained_at - now)
+
 
 class Policy(Protocol):
-    """Pure and without memory.
+    """Pure and without memory."""
 
-    `work_conserving`: no slot stays free while a viable task waits. `starvation_bound_s`: the
-    longest anybody waits on a fleet that keeps up, None where the policy itself promises nothing.
-    """
+    @property
+    def work_conserving(self) -> bool:
+        """Does no slot stay free while a viable task waits?"""
+        ...
 
-    work_conserving: bool
-    starvation_bound_s: float | None
+    @property
+    def starvation_bound_s(self) -> float | None:
+        """The longest anybody waits on a fleet that keeps up; None: it promises nothing itself."""
+        ...
+
+    @property
+    def window_s(self) -> float:
+        """A worker is sent its next task when it has no more than this left to prefill.
+
+        What is inside an engine can no longer be reordered.
+        """
+        ...
+
+    @property
+    def late_window_s(self) -> float:
+        """The same for tasks that can only be late."""
+        ...
+
+    @property
+    def feeder(self) -> str:
+        """The one to run in its workers."""
+        ...
 
     def rank(self, task: Task, cost: Cost) -> Rank:
         """Smaller goes first; fixed for as long as the task waits."""
         ...
 
-    def place(self, task: Task, free: Sequence[WorkerView]) -> WorkerView:
-        """One of the workers with a free slot; never called with none."""
+    def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
+        """One of the workers that may be sent a task; never called with none."""
         ...
+
+    def doomed_at(self, task: Task, cost: Cost) -> float:
+        """From then on a start can only be late: it goes behind all others."""
+        ...
+
+    def hopeless_at(self, task: Task, cost: Cost) -> float:
+        """From then on a start would only harm others: it is given up."""
+        ...
+
+    def engine_priority(self, task: Task, cost: Cost) -> int:
+        """Its order among prompts inside an engine; smaller goes first."""
+        ...
+
+
+class Eager:
+    """Whatever a slot is free for is sent, nobody is let go, the engine keeps the order sent."""
+
+    work_conserving = True
+    starvation_bound_s: float | None = None
+    window_s = math.inf
+    late_window_s = math.inf
+    feeder = "fcfs"
+
+    def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
+        return least_held(free)
+
+    def doomed_at(self, task: Task, cost: Cost) -> float:
+        return math.inf
+
+    def hopeless_at(self, task: Task, cost: Cost) -> float:
+        return math.inf
+
+    def engine_priority(self, task: Task, cost: Cost) -> int:
+        return 0
 
 
 def least_held(free: Sequence[WorkerView]) -> WorkerView:
     """The emptiest worker, the longest unserved among equals."""
     return min(free, key=lambda worker: (worker.held / worker.slots, worker.served_at))
+
+
+def soonest_drained(free: Sequence[WorkerView], now: float) -> WorkerView:
+    """Where a prompt is begun first, the emptiest among equals."""
+    return min(free, key=lambda worker: (worker.residual_s(now), worker.held, worker.served_at))
+
+
+def milliseconds(instant: float) -> int:
+    """An instant as an engine's integer priority; nonsense goes last."""
+    return int(instant * 1000) if abs(instant) < _ENDLESS_S else int(_ENDLESS_S * 1000)
+
+
+_ENDLESS_S = 1e12

@@ -1,11 +1,11 @@
 """Which kind of promise is tightest? All of one class before any of the next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from shared.domain.task import LatencyClass, Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Rank, WorkerView, least_held
+from shared.scheduling.policy import Eager, Rank
 
 ORDER: Final[Mapping[LatencyClass, int]] = {
     LatencyClass.TTFT: 0,
@@ -14,14 +14,11 @@ ORDER: Final[Mapping[LatencyClass, int]] = {
 }
 
 
-class ClassPriority:
+class ClassPriority(Eager):
     """What static request priorities give; blind to how close each deadline is."""
-
-    work_conserving = True
-    starvation_bound_s: float | None = None
 
     def rank(self, task: Task, cost: Cost) -> Rank:
         return (ORDER[task.latency_class], task.priority, task.received_at)
 
-    def place(self, task: Task, free: Sequence[WorkerView]) -> WorkerView:
-        return least_held(free)
+    def engine_priority(self, task: Task, cost: Cost) -> int:
+        return ORDER[task.latency_class]

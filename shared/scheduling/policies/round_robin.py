@@ -4,17 +4,14 @@ from collections.abc import Sequence
 
 from shared.domain.task import Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Rank, WorkerView
+from shared.scheduling.policy import Eager, Rank, WorkerView
 
 
-class RoundRobin:
+class RoundRobin(Eager):
     """Fair and simple; one burst of long tasks ruins everybody's completions."""
-
-    work_conserving = True
-    starvation_bound_s: float | None = None
 
     def rank(self, task: Task, cost: Cost) -> Rank:
         return (task.received_at,)
 
-    def place(self, task: Task, free: Sequence[WorkerView]) -> WorkerView:
+    def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
         return min(free, key=lambda worker: worker.served_at)

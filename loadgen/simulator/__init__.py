@@ -1,0 +1,1 @@
+"""The house in virtual time: the same workloads, policies, feeders and batching as the live one."""

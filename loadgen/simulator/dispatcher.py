@@ -1,0 +1,104 @@
+"""The simulated scheduler: the live plan over the live backlog, fed with reports of some age."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+
+from loadgen.simulator.worker import Report
+from shared.domain.task import Task
+from shared.scheduling.backlog import Backlog
+from shared.scheduling.plan import Plan, plan
+from shared.scheduling.policy import WorkerView
+
+
+@dataclass(slots=True)
+class Seat:
+    """What the scheduler knows of one worker. `unheard` are the prompts no report has counted yet:
+    when each will be there, and how long its prefill takes."""
+
+    view: WorkerView
+    sent: int = 0
+    is_open: bool = True
+    unheard: deque[tuple[float, float]] = field(default_factory=deque)
+
+
+@dataclass(slots=True, kw_only=True)
+class Dispatcher:
+    """Only workers that may be sent something are planned with; the others wait for their time."""
+
+    backlog: Backlog
+    seats: Sequence[Seat]
+    hop_s: float
+    starvation_s: float
+    _open: dict[int, Seat] = field(default_factory=dict)
+    _closed: list[tuple[float, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._open = dict(enumerate(self.seats))
+
+    def hear(self, report: Report) -> None:
+        """The report is right about all it counts; what was sent since comes on top."""
+        seat = self.seats[report.worker]
+        while len(seat.unheard) > seat.sent - report.received:
+            seat.unheard.popleft()
+        drained_at = report.at + report.residual_s
+        for there_at, prefill_s in seat.unheard:
+            drained_at = max(drained_at, there_at) + prefill_s
+        held = report.held + len(seat.unheard)
+        self._set(report.worker, replace(seat.view, held=held, drained_at=drained_at))
+
+    def step(self, now: float) -> Plan:
+        self._open_in_time(now)
+        views = [seat.view for seat in self._open.values()]
+        decided = plan(self.backlog, views, now=now, starvation_s=self.starvation_s)
+        for assignment in decided.dispatch:
+            self._send(assignment.task, assignment.worker, now)
+        for task in (*decided.expired, *decided.shed):
+            self.backlog.remove(task.id)
+        if not len(self.backlog):
+            return decided
+        return replace(decided, look_again_at=self._look_again_at(decided, now))
+
+    def is_idle(self) -> bool:
+        return not len(self.backlog)
+
+    def _look_again_at(self, decided: Plan, now: float) -> float:
+        closed_at = self._closed[0][0] if self._closed else math.inf
+        if decided.look_again_at > now:
+            closed_at = min(closed_at, decided.look_again_at)
+        return max(closed_at, now)
+
+    def _send(self, task: Task, worker: WorkerView, now: float) -> None:
+        self.backlog.remove(task.id)
+        number = worker.to_partition
+        seat = self.seats[number]
+        seat.sent += 1
+        there_at = now + self.hop_s
+        prefill_s = self.backlog.cost.first_token_s(task)
+        seat.unheard.append((there_at, prefill_s))
+        drained_at = max(there_at, seat.view.drained_at) + prefill_s
+        served_at = max(now, seat.view.served_at + 1e-6)
+        view = replace(
+            seat.view, held=seat.view.held + 1, drained_at=drained_at, served_at=served_at
+        )
+        self._set(number, view)
+
+    def _set(self, number: int, view: WorkerView) -> None:
+        """A worker that is not yet due waits in the heap; one that is full waits for its report."""
+        seat = self.seats[number]
+        seat.view = view
+        seat.is_open = False
+        self._open.pop(number, None)
+        if view.is_free():
+            heappush(self._closed, (view.drained_at - self.backlog.policy.window_s, number))
+
+    def _open_in_time(self, now: float) -> None:
+        window_s = self.backlog.policy.window_s
+        while self._closed and self._closed[0][0] <= now:
+            opens_at, number = heappop(self._closed)
+            seat = self.seats[number]
+            is_current = seat.view.drained_at - window_s == opens_at or opens_at == -math.inf
+            if is_current and seat.view.is_free():
+                self._open[number] = seat

@@ -1,0 +1,101 @@
+"""What a worker's steps meant for each ride: how late its tokens were, and what time it used.
+
+A ride's share is the difference of running sums, so that a step costs the same however many
+sequences decode in it.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from loadgen.simulator.ride import Ride
+from shared.scheduling.batching import Sequence, Step
+from shared.scheduling.step_time import StepTime
+
+_LONG: Final = 4096
+
+
+@dataclass(slots=True)
+class Pace:
+    """When each step ended, kept as falling maxima of end - pace · step."""
+
+    pace_s: float
+    steps: list[int] = field(default_factory=list)
+    excess_s: list[float] = field(default_factory=list)
+
+    def note(self, step: int, at: float) -> None:
+        excess_s = at - self.pace_s * step
+        while self.excess_s and self.excess_s[-1] <= excess_s:
+            self.excess_s.pop()
+            self.steps.pop()
+        self.excess_s.append(excess_s)
+        self.steps.append(step)
+
+    def most_s(self, since_step: int) -> float:
+        """The latest token since that step, as if the one of step 0 had been due at 0."""
+        return self.excess_s[bisect_left(self.steps, since_step)]
+
+    def forget(self, before_step: int) -> None:
+        first = bisect_left(self.steps, before_step)
+        del self.steps[:first], self.excess_s[:first]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """`until_s`: steps after that are outside the window in which useful time is measured."""
+
+    step_time: StepTime
+    until_s: float
+    paces: dict[float, Pace] = field(default_factory=dict)
+    paced: dict[Ride, None] = field(default_factory=dict)
+    # Sums over steps of stretch · decode, stretch · kv and stretch · kv · step.
+    _decode_s: float = 0.0
+    _kv_s: float = 0.0
+    _kv_steps: float = 0.0
+
+    def note(self, step: Step, number: int, now: float, rides: Mapping[Sequence, Ride]) -> None:
+        for pace in self.paces.values():
+            pace.note(number, now)
+        if now > self.until_s:
+            return
+        time = self.step_time
+        marginal_s = step.duration_s - time.base_s
+        stretch = step.duration_s / marginal_s if marginal_s > 0 else 0.0
+        self._decode_s += stretch * time.decode_s
+        self._kv_s += stretch * time.kv_s
+        self._kv_steps += stretch * time.kv_s * number
+        for sequence, tokens in step.chunks:
+            if sequence in rides:
+                rides[sequence].used_s += stretch * time.prefill_s * tokens
+
+    def join(self, ride: Ride, number: int, now: float) -> None:
+        """It decodes from here on."""
+        ride.joined = (number, self._decode_s, self._kv_s, self._kv_steps)
+        pace_s = ride.pace_s
+        if pace_s is None:
+            return
+        self.paced[ride] = None
+        if pace_s not in self.paces:
+            self.paces[pace_s] = Pace(pace_s)
+            self.paces[pace_s].note(number, now)
+
+    def part(self, ride: Ride, sequence: Sequence) -> None:
+        """It decodes no longer: the end, or a preemption."""
+        joined, decode_s, kv_s, kv_steps = ride.joined
+        held = sequence.target_tokens - joined
+        ride.used_s += self._decode_s - decode_s
+        ride.used_s += held * (self._kv_s - kv_s) + self._kv_steps - kv_steps
+        if ride in self.paced:
+            del self.paced[ride]
+            self._judge_pace(ride)
+
+    def _judge_pace(self, ride: Ride) -> None:
+        pace_s, ttft_s, joined = ride.pace_s, ride.task.promise.ttft_s, ride.joined[0]
+        if pace_s is None or ttft_s is None:
+            return
+        pace = self.paces[pace_s]
+        due_at = ride.arrival.at_s + ttft_s + pace_s * (ride.tokens_before - joined)
+        ride.late_s = max(ride.late_s, pace.most_s(joined) - due_at)
+        if len(pace.steps) > _LONG:
+            pace.forget(min((each.joined[0] for each in self.paced), default=pace.steps[-1]))

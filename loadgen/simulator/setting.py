@@ -1,0 +1,27 @@
+"""What a simulated house is like."""
+
+from dataclasses import dataclass
+
+from shared.scheduling.cost import Cost
+from shared.scheduling.feeding import Feeder
+from shared.scheduling.policy import Policy
+from shared.scheduling.step_time import EngineProfile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """`hop_s`: from a decision to the worker, and back with a report; `report_s`: the longest a
+    busy worker is silent, `apart_s`: the shortest. `cost` is what the scheduler believes of its
+    engines, `profile` what they are. `window_s`: how long requests come."""
+
+    policy: Policy
+    feeder: Feeder
+    profile: EngineProfile
+    cost: Cost
+    workers: int
+    window_s: float
+    slots: int
+    hop_s: float = 0.003
+    report_s: float = 0.1
+    apart_s: float = 0.005
+    starvation_s: float = 60.0

@@ -1,0 +1,174 @@
+"""Discrete events: nothing happens between an arrival, a hop's end and the end of a step."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import heappop, heappush
+
+from loadgen.report.observation import Ending, Observation
+from loadgen.simulator.dispatcher import Dispatcher, Seat
+from loadgen.simulator.ledger import Ledger
+from loadgen.simulator.ride import Ride
+from loadgen.simulator.setting import House
+from loadgen.simulator.worker import Report, Worker
+from loadgen.workloads.arrival import Arrival
+from shared.domain.task import Task, TaskId
+from shared.scheduling.backlog import Backlog
+from shared.scheduling.policy import WorkerView
+
+Happening = Callable[[float], None]
+Judge = Callable[[Observation], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Simulation:
+    """`useful_s` is engine time inside the window that went to promises that were kept."""
+
+    house: House
+    judge: Judge
+    useful_s: float = 0.0
+    ended_at: float = 0.0
+    dispatcher: Dispatcher = field(init=False)
+    workers: list[Worker] = field(init=False)
+    _queued: dict[TaskId, Ride] = field(default_factory=dict)
+    _events: list[tuple[float, int, Happening]] = field(default_factory=list)
+    _count: int = 0
+    _looks_at: float = math.inf
+
+    def __post_init__(self) -> None:
+        house = self.house
+        self.workers = [
+            Worker(
+                number=number,
+                profile=house.profile,
+                feeder=house.feeder,
+                ledger=Ledger(house.profile.step_time, house.window_s),
+            )
+            for number in range(house.workers)
+        ]
+        self.dispatcher = Dispatcher(
+            backlog=Backlog(policy=house.policy, cost=house.cost),
+            seats=[Seat(_unknown(number, house.slots)) for number in range(house.workers)],
+            hop_s=house.hop_s,
+            starvation_s=house.starvation_s,
+        )
+
+    def run(self, rides: Iterable[tuple[Arrival, Task]]) -> None:
+        """In the order of arrival; returns when the last of them has ended."""
+        events = self._events
+        arriving = iter(rides)
+        coming = next(arriving, None)
+        while coming is not None or events:
+            if coming is not None and (not events or coming[0].at_s <= events[0][0]):
+                self._arrive(*coming)
+                coming = next(arriving, None)
+            else:
+                self.ended_at, _, happening = heappop(events)
+                happening(self.ended_at)
+
+    def _at(self, at: float, happening: Happening) -> None:
+        self._count += 1
+        heappush(self._events, (at, self._count, happening))
+
+    def _arrive(self, arrival: Arrival, task: Task) -> None:
+        priority = self.house.policy.engine_priority(task, self.house.cost)
+        ride = Ride(arrival, task, priority)
+        self._queued[task.id] = ride
+        self.dispatcher.backlog.add(task)
+        if arrival.cancel_at_s is not None:
+            self._at(arrival.cancel_at_s + self.house.hop_s, partial(self._cancel, ride))
+        self._dispatch(arrival.at_s)
+
+    def _dispatch(self, now: float) -> None:
+        if self.dispatcher.is_idle():
+            return
+        decided = self.dispatcher.step(now)
+        for task in decided.expired:
+            self._end(self._queued.pop(task.id), Ending.EXPIRED, now)
+        for task in decided.shed:
+            self._end(self._queued.pop(task.id), Ending.SHED, now)
+        for assignment in decided.dispatch:
+            ride = self._queued.pop(assignment.task.id)
+            worker = self.workers[assignment.worker.to_partition]
+            ride.worker = worker.number
+            self._at(now + self.house.hop_s, partial(self._receive, worker, ride))
+        if decided.look_again_at < self._looks_at:
+            self._looks_at = decided.look_again_at
+            self._at(decided.look_again_at, self._look)
+
+    def _look(self, now: float) -> None:
+        if now >= self._looks_at:
+            self._looks_at = math.inf
+            self._dispatch(now)
+
+    def _receive(self, worker: Worker, ride: Ride, now: float) -> None:
+        worker.receive(ride)
+        if ride.is_over:
+            worker.leave(ride)
+        elif worker.step is None:
+            self._begin(worker, now)
+
+    def _begin(self, worker: Worker, now: float) -> None:
+        has_changed = worker.begin_step(now)
+        if worker.step is not None:
+            self._at(worker.step_ends_at, partial(self._step, worker))
+        if has_changed or now - worker.reported_at >= self.house.report_s:
+            self._report_soon(worker, now)
+
+    def _step(self, worker: Worker, now: float) -> None:
+        finished = worker.end_step(now)
+        for ride in finished:
+            self._end(ride, Ending.ANSWERED, now)
+        if finished:
+            self._report_soon(worker, now)
+        self._begin(worker, now)
+
+    def _report_soon(self, worker: Worker, now: float) -> None:
+        """Changes shortly after one another share a report."""
+        if worker.is_report_due:
+            return
+        worker.is_report_due = True
+        self._at(max(now, worker.reported_at + self.house.apart_s), partial(self._report, worker))
+
+    def _report(self, worker: Worker, now: float) -> None:
+        worker.is_report_due = False
+        report = worker.report(now)
+        self._at(now + self.house.hop_s, partial(self._hear, report))
+
+    def _hear(self, report: Report, now: float) -> None:
+        self.dispatcher.hear(report)
+        self._dispatch(now)
+
+    def _cancel(self, ride: Ride, now: float) -> None:
+        if ride.is_over:
+            return
+        if self._queued.pop(ride.task.id, None) is not None:
+            self.dispatcher.backlog.remove(ride.task.id)
+        elif ride.worker is not None:
+            worker = self.workers[ride.worker]
+            self._at(now + self.house.hop_s, partial(self._revoke, worker, ride))
+        self._end(ride, Ending.CANCELLED, now)
+
+    def _revoke(self, worker: Worker, ride: Ride, now: float) -> None:
+        if ride.sequence in worker.rides or ride in worker.waiting:
+            worker.leave(ride)
+            self._report_soon(worker, now)
+
+    def _end(self, ride: Ride, ending: Ending, now: float) -> None:
+        """Once: whoever was cancelled before may still come out of the engine."""
+        if ride.is_over:
+            return
+        ride.is_over = True
+        arrival = ride.arrival
+        if arrival.cancel_at_s is not None and now > arrival.cancel_at_s:
+            ending = Ending.SUPERSEDED if arrival.superseded else Ending.CANCELLED
+        alone_s = self.house.profile.alone_s(arrival.prompt_tokens, arrival.output_tokens)
+        observed = ride.observed(ending, now, alone_s)
+        if observed.is_kept():
+            self.useful_s += ride.used_s
+        self.judge(observed)
+
+
+def _unknown(number: int, slots: int) -> WorkerView:
+    return WorkerView(name=f"worker-{number + 1}", to_partition=number, slots=slots, held=0)

@@ -1,0 +1,149 @@
+"""A simulated worker: the feeder and the batching of the live one, stepped in virtual time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from loadgen.simulator.ledger import Ledger
+from loadgen.simulator.ride import Ride
+from shared.scheduling.batching import Batch, Sequence, Step
+from shared.scheduling.feeding import EngineNow, Feeder, Running
+from shared.scheduling.step_time import EngineProfile
+
+_MEAN_WEIGHT: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`received` counts all tasks it ever got, so that whoever reads knows which are not in it."""
+
+    worker: int
+    at: float
+    received: int
+    held: int
+    residual_s: float
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Worker:
+    """`step` is the one under way and ends at `step_ends_at`; None while the engine is idle."""
+
+    number: int
+    profile: EngineProfile
+    feeder: Feeder
+    ledger: Ledger
+    batch: Batch = field(init=False)
+    rides: dict[Sequence, Ride] = field(default_factory=dict)
+    waiting: list[Ride] = field(default_factory=list)
+    received: int = 0
+    step: Step | None = None
+    step_ends_at: float = 0.0
+    step_s: float = 0.0
+    prefilled_at: float = 0.0
+    reported_at: float = -1.0
+    is_report_due: bool = False
+
+    def __post_init__(self) -> None:
+        self.batch = Batch(profile=self.profile)
+
+    def receive(self, ride: Ride) -> None:
+        self.received += 1
+        self.waiting.append(ride)
+
+    def leave(self, ride: Ride) -> None:
+        """Its client has gone: take it out wherever it is."""
+        sequence = ride.sequence
+        if sequence is None:
+            self.waiting.remove(ride)
+        elif self.rides.pop(sequence, None) is not None:
+            self.batch.remove(sequence)
+            self.ledger.part(ride, sequence)
+
+    def begin_step(self, now: float) -> bool:
+        """Feed, then start a step if there is anything to do; did anybody enter?"""
+        has_fed = bool(self.waiting) and self._feed(now)
+        self.step = step = self.batch.next_step()
+        if step is not None:
+            self.step_ends_at = now + step.duration_s
+            self.step_s += _MEAN_WEIGHT * (step.duration_s - self.step_s)
+            for sequence in step.preempted:
+                self._interrupt(sequence)
+        return has_fed
+
+    def end_step(self, now: float) -> list[Ride]:
+        """Tokens come out; returns who got the last one."""
+        step = self.step
+        assert step is not None
+        self.ledger.note(step, self.batch.steps, now, self.rides)
+        for sequence in step.joined:
+            if sequence in self.rides:
+                ride = self.rides[sequence]
+                ride.first_at = min(ride.first_at, now)
+                self.ledger.join(ride, self.batch.steps, now)
+        if step.prefill_tokens:
+            self.prefilled_at = now
+        return [self._finish(sequence) for sequence in step.finished if sequence in self.rides]
+
+    def report(self, now: float) -> Report:
+        self.reported_at = now
+        held = len(self.rides) + len(self.waiting)
+        return Report(self.number, now, self.received, held, self._residual_s(now))
+
+    def _feed(self, now: float) -> bool:
+        free = self.profile.max_sequences - len(self.rides)
+        if free <= 0:
+            return False
+        running = self._running()
+        tasks = [ride.task for ride in self.waiting]
+        fed = self.feeder.feed(tasks, running, self._engine_now(now), now=now, free=free)
+        for place in fed.enter:
+            self._enter(self.waiting[place], now)
+        if fed.enter:
+            self.waiting = [ride for ride in self.waiting if ride.sequence is None]
+        return bool(fed.enter)
+
+    def _enter(self, ride: Ride, now: float) -> None:
+        ride.fed_at = now
+        ride.sequence = Sequence(
+            prompt_tokens=ride.arrival.prompt_tokens,
+            output_tokens=ride.arrival.output_tokens,
+            priority=ride.priority,
+        )
+        self.batch.admit(ride.sequence)
+        self.rides[ride.sequence] = ride
+
+    def _running(self) -> Iterator[Running]:
+        for sequence, ride in self.rides.items():
+            yield Running(ride.task, self.batch.emitted(sequence))
+
+    def _engine_now(self, now: float) -> EngineNow:
+        step = self.profile.step_time
+        return EngineNow(
+            prefill_tokens=self.batch.unprefilled_tokens,
+            step_s=self.step_s,
+            decode_step_s=step.base_s + step.decode_s * self.batch.running,
+            decoding_s=now - self.prefilled_at,
+        )
+
+    def _residual_s(self, now: float) -> float:
+        tokens = self.batch.unprefilled_tokens
+        tokens += sum(ride.arrival.prompt_tokens for ride in self.waiting)
+        under_way_s = 0.0
+        if self.step is not None and (tokens or self.step.prefill_tokens):
+            under_way_s = self.step_ends_at - now
+        time = self.profile.step_time
+        steps = -(-tokens // self.profile.chunk_tokens)
+        each_s = time.base_s + time.decode_s * self.batch.running
+        return under_way_s + time.prefill_s * tokens + steps * each_s
+
+    def _interrupt(self, sequence: Sequence) -> None:
+        """Preempted: it will be prefilled again, with what it has said so far."""
+        ride = self.rides[sequence]
+        if ride.joined[0]:
+            self.ledger.part(ride, sequence)
+            ride.tokens_before = sequence.emitted_before
+
+    def _finish(self, sequence: Sequence) -> Ride:
+        ride = self.rides.pop(sequence)
+        self.ledger.part(ride, sequence)
+        return ride

@@ -1,0 +1,53 @@
+"""Arrivals as the scheduler meets them: classified, with a promise and a guess at their length."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from loadgen.workloads.arrival import Arrival
+from shared.domain.task import Prediction, ReplyAddress, Task, TaskId
+from shared.tasks import TASKS
+
+_HERE: Final = ReplyAddress(0, "loadgen")
+_MODEL: Final = "simulated"
+
+Guess = Callable[[Arrival, Prediction], Prediction]
+
+
+def by_kind(arrival: Arrival, prior: Prediction) -> Prediction:
+    """The prompt has been counted; of the answer only what its kind is like is known."""
+    return Prediction(
+        prompt_tokens=arrival.prompt_tokens,
+        output_tokens_p50=prior.output_tokens_p50,
+        output_tokens_p90=prior.output_tokens_p90,
+    )
+
+
+def knowing(arrival: Arrival, prior: Prediction) -> Prediction:
+    """The true lengths."""
+    return Prediction(
+        prompt_tokens=arrival.prompt_tokens,
+        output_tokens_p50=arrival.output_tokens,
+        output_tokens_p90=arrival.output_tokens,
+    )
+
+
+def tasks(arrivals: Iterable[Arrival], *, guess: Guess = by_kind) -> Iterator[tuple[Arrival, Task]]:
+    for number, arrival in enumerate(arrivals):
+        coding = TASKS["batch" if arrival.batch else arrival.kind]
+        yield (
+            arrival,
+            Task(
+                id=TaskId(f"task-{number}"),
+                kind=coding.name,
+                latency_class=coding.latency_class,
+                model=_MODEL,
+                tenant=arrival.tenant,
+                received_at=arrival.at_s,
+                promise=coding.promise,
+                useful_s=coding.useful_s,
+                prediction=guess(arrival, coding.prior),
+                reply_to=_HERE,
+                session=arrival.session,
+                supersedes=arrival.superseded,
+            ),
+        )

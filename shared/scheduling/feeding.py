@@ -1,0 +1,112 @@
+"""A feeder says when the next prompt enters an engine, where nothing can be reordered any more."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.domain.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineNow:
+    """`prefill_tokens` are inside and not yet begun; `step_s` is a recent average with prefill in
+    it, `decode_step_s` what a step takes without, and `decoding_s` for how long there was none."""
+
+    prefill_tokens: int
+    step_s: float
+    decode_step_s: float
+    decoding_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A task that decodes, and how many tokens it has given."""
+
+    task: Task
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeding:
+    """`enter` are places in the local backlog; without news, ask again after `again_s`."""
+
+    enter: tuple[int, ...] = ()
+    again_s: float = math.inf
+
+
+class Feeder(Protocol):
+    """Pure and without memory."""
+
+    def feed(
+        self,
+        waiting: Sequence[Task],
+        running: Iterable[Running],
+        engine: EngineNow,
+        *,
+        now: float,
+        free: int,
+    ) -> Feeding:
+        """Who enters now, at most `free`. `waiting` is never empty and `free` never 0."""
+        ...
+
+
+class FirstComeFirstServed:
+    """Good where the scheduler sends no more than the engine can take."""
+
+    def feed(
+        self,
+        waiting: Sequence[Task],
+        running: Iterable[Running],
+        engine: EngineNow,
+        *,
+        now: float,
+        free: int,
+    ) -> Feeding:
+        return Feeding(enter=tuple(range(min(free, len(waiting)))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One prompt at a time, and first a few steps without any while a running promise is at risk.
+
+    A whole answer is at risk when it needs steps shorter than `share` of the recent average, a
+    paced one when the step that prefills the prompt would bring its next token too late. Nobody is
+    held for longer than `steps` steps of decoding.
+    """
+
+    prefill_s: float
+    chunk_tokens: int
+    share: float = 0.3
+    steps: float = 4.0
+
+    def feed(
+        self,
+        waiting: Sequence[Task],
+        running: Iterable[Running],
+        engine: EngineNow,
+        *,
+        now: float,
+        free: int,
+    ) -> Feeding:
+        if engine.prefill_tokens:
+            return Feeding(again_s=engine.decode_step_s)
+        if engine.decoding_s < self.steps * engine.decode_step_s:
+            tokens = min(waiting[0].prediction.prompt_tokens, self.chunk_tokens)
+            step_s = engine.decode_step_s + self.prefill_s * tokens
+            if any(self._is_at_risk(each, step_s, engine, now) for each in running):
+                return Feeding(again_s=engine.decode_step_s)
+        return Feeding(enter=(0,))
+
+    def _is_at_risk(self, each: Running, step_s: float, engine: EngineNow, now: float) -> bool:
+        task, promise = each.task, each.task.promise
+        if promise.e2e_s is not None:
+            left_s = task.received_at + promise.e2e_s - now
+            tokens = max(task.prediction.output_tokens_p50 - each.tokens, 10)
+            return 0 < left_s < tokens * self.share * engine.step_s and (
+                left_s > tokens * engine.decode_step_s
+            )
+        if promise.ttft_s is None or promise.tpot_s is None or not each.tokens:
+            return False
+        due_s = task.received_at + promise.ttft_s + promise.tpot_s * each.tokens - now
+        return engine.decode_step_s < due_s < step_s

@@ -1,0 +1,41 @@
+"""Is it urgent, or is it short? Both count, and who cannot make it waits (QoServe, 2026)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.domain.task import Task
+from shared.scheduling.cost import Cost
+from shared.scheduling.policy import Rank, WorkerView, soonest_drained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hybrid:
+    """Deadline plus so many seconds for each token of work: the rival, tuned with equal effort.
+
+    The paper's 8 ms a token are for its own mix.
+    """
+
+    per_token_s: float = 0.0002
+    window_s: float = 0.010
+    late_window_s: float = 0.0
+    work_conserving: bool = False
+    starvation_bound_s: float | None = None
+    feeder: str = "fcfs"
+
+    def rank(self, task: Task, cost: Cost) -> Rank:
+        tokens = task.prediction.prompt_tokens + task.prediction.output_tokens_p50
+        return (task.deadline_at + self.per_token_s * tokens,)
+
+    def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
+        return soonest_drained(free, now)
+
+    def doomed_at(self, task: Task, cost: Cost) -> float:
+        return cost.latest_start_at(task)
+
+    def hopeless_at(self, task: Task, cost: Cost) -> float:
+        if task.useful_s is None:
+            return float("inf")
+        return task.received_at + task.useful_s - cost.promised_s(task)
+
+    def engine_priority(self, task: Task, cost: Cost) -> int:
+        return 0
