@@ -21,7 +21,7 @@ class Front:
         scope[REQUEST_ID] = own_id
         # Only the server knows the connection; ASGI has no word for hanging up.
         connection = getattr(getattr(send, "__self__", None), "transport", None)
-        scope[HANG_UP] = getattr(connection, "abort", None)
+        scope.setdefault(HANG_UP, getattr(connection, "abort", None))
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

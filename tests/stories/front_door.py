@@ -183,11 +183,14 @@ class House:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, *, knobs: Knobs | None = None, tenants: Tenants | None = None
+        cls,
+        *,
+        knobs: Knobs | None = None,
+        tenants: Tenants | None = None,
+        bus: type[MemoryBus] = MemoryBus,
     ) -> AsyncIterator["House"]:
         clock = LoopClock(start_at=1000.0)
-        bus = MemoryBus(clock=clock)
-        house = cls.around(bus, clock, knobs or Knobs(), tenants or Tenants())
+        house = cls.around(bus(clock=clock), clock, knobs or Knobs(), tenants or Tenants())
         house.running += [
             asyncio.create_task(house.replies.serve()),
             asyncio.create_task(house.ingress.gate.backlogs.listen()),
@@ -294,8 +297,11 @@ class House:
         await self.settle()
 
     async def answer(self, task: TaskSubmitted, *texts: str) -> None:
-        last = len(texts) - 1
-        for at, text in enumerate(texts):
+        await self.answer_from(task, 0, *texts)
+
+    async def answer_from(self, task: TaskSubmitted, first: int, *texts: str) -> None:
+        last = first + len(texts) - 1
+        for at, text in enumerate(texts, first):
             await self.say(task, text, at=at, finish=FinishReason.STOP if at == last else None)
 
     async def end(
