@@ -12,7 +12,7 @@ import uvloop
 
 from loadgen.bench import latency, overload, scheduler, throughput
 from loadgen.bench.sheet import Sheet, encode, show
-from loadgen.cli_values import UsageError
+from loadgen.cli_values import UsageError, write
 from loadgen.report.table import terminal
 
 _Measuring = Coroutine[None, None, list[Sheet]]
@@ -46,7 +46,7 @@ def run_bench(options: argparse.Namespace) -> int:
                 return _TERMINATED
     show(sheets, terminal())
     if options.json is not None:
-        options.json.write_text(encode(options.what, sheets))
+        write(options.json, encode(options.what, sheets).encode())
     return 0
 
 

@@ -96,7 +96,7 @@ def run_once(options: argparse.Namespace) -> int:
         played = runner.run(_play(options, arrivals))
     report = _report(options, played, arrivals)
     if options.json is not None:
-        options.json.write_bytes(encode([report]))
+        cli_values.write(options.json, encode([report]))
     if options.out is not None:
         cli_values.written([report], options.out)
     if not options.quiet:

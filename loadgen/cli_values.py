@@ -94,7 +94,14 @@ def written(runs: Sequence[RunReport], directory: Path) -> None:
     """report.json and report.html."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "report.json").write_bytes(encode(runs))
-        (directory / "report.html").write_text(page(runs), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--out {directory}: {error.strerror}") from error
+    write(directory / "report.json", encode(runs))
+    write(directory / "report.html", page(runs).encode())
+
+
+def write(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error

@@ -8,6 +8,7 @@ from typing import Final
 
 from loadgen.bench.children import Build, bare_engine, house, python_with_ray, ray_serve
 from loadgen.bench.hops import median_rows, read_hops
+from loadgen.bench.processes import neighbours
 from loadgen.bench.sheet import Cell, Sheet, rounded
 from loadgen.bench.short_tasks import short_tasks
 from loadgen.drivers.client import Client
@@ -96,6 +97,7 @@ async def latency(
     directory: Path, effort: Effort, *, kafka: str, rays: Rays | None = None
 ) -> list[Sheet]:
     """Spans are read once the house is down: only then the last of them are written."""
+    busy = neighbours()
     async with contextlib.AsyncExitStack() as stack:
         urls = {_ENGINE: await stack.enter_async_context(bare_engine(directory, "zero"))}
         if rays is not None:
@@ -104,7 +106,7 @@ async def latency(
         home = await stack.enter_async_context(house(directory / "house", Build(kafka=kafka)))
         urls[_HOUSE] = home.base_url
         measured = await _measure(urls, effort)
-    return list(_sheets(measured, home.trace_dir))
+    return list(_sheets(measured, home.trace_dir, busy))
 
 
 async def _measure(urls: Mapping[str, str], effort: Effort) -> list[AtRate]:
@@ -136,13 +138,14 @@ async def _window(
         at_rate.keep(name, await play(client, requests, Tally(total=len(requests))))
 
 
-def _sheets(measured: Sequence[AtRate], traces: Path) -> Sequence[Sheet]:
+def _sheets(measured: Sequence[AtRate], traces: Path, busy: str) -> Sequence[Sheet]:
     ttft = Sheet(
         title="Time to the first token, 100 tokens in, 8 out, engine without delay",
         rows=[each.row(target) for each in measured for target in each.ttft_s],
         notes=(
             "added: difference of percentiles against the bare engine in the same run, "
             "not percentile of differences.",
+            busy,
         ),
     )
     labels = {f"at_{each.rate}_per_s": (each.began_at, each.ended_at) for each in measured}

@@ -45,6 +45,13 @@ class Samples:
         return [_row(name, samples) for name, samples in self.taken.items() if len(samples) > 1]
 
 
+def neighbours() -> str:
+    """What else ran here when a measurement began: figures of a busy machine prove little."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    return f"Load average when it began: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."
+
+
 @contextlib.asynccontextmanager
 async def sampled(pids: Mapping[str, int]) -> AsyncIterator[Samples]:
     """The processes by name, and this one, for as long as the block lasts."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from loadgen.bench.children import Build, House, house
-from loadgen.bench.processes import sampled
+from loadgen.bench.processes import neighbours, sampled
 from loadgen.bench.sheet import Cell, Sheet, rounded
 from loadgen.bench.short_tasks import endless_short_tasks
 from loadgen.drivers.client import Client
@@ -30,6 +30,7 @@ class Effort:
 
 
 async def throughput(directory: Path, effort: Effort, *, kafka: str) -> list[Sheet]:
+    busy = neighbours()
     async with (
         house(directory / "house", Build(kafka=kafka, slots=_SLOTS)) as home,
         Client.open(home.base_url) as client,
@@ -38,7 +39,11 @@ async def throughput(directory: Path, effort: Effort, *, kafka: str) -> list[She
         ramp = [await _step(client, model, clients, effort.step_s) for clients in effort.clients]
         best = max(ramp, key=lambda row: float(row["tasks_per_s"] or 0))
         return [
-            Sheet(title="Ramp: so many clients, each asking again when answered", rows=ramp),
+            Sheet(
+                title="Ramp: so many clients, each asking again when answered",
+                rows=ramp,
+                notes=(busy,),
+            ),
             *await _sustained(home, client, model, int(best["clients"] or 1), effort.sustained_s),
         ]
 
