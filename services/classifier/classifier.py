@@ -22,7 +22,10 @@ from shared.telemetry.tracing import record_span
 _SUBMITTED: Final = Subscription(
     message=TaskSubmitted, topic=TaskSubmitted.base_topic, group="classifier"
 )
-_ENDED: Final = Subscription(message=TaskEnded, topic=TaskEnded.base_topic, start=Start.LATEST)
+# Learning is never urgent, and the topic is as wide as there can be ingresses.
+_ENDED: Final = Subscription(
+    message=TaskEnded, topic=TaskEnded.base_topic, start=Start.LATEST, patience_s=1.0
+)
 
 # Enough to remember a task until it ends: a minute at 300 tasks a second, about 4 MB.
 _MOST_REMEMBERED: Final = 20_000

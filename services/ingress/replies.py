@@ -129,8 +129,13 @@ class Replies:
             partitions=here,
             start=Start.LATEST,
         )
+        # Who is answered has his last piece already; only refusals wait for this.
         endings = Subscription(
-            message=TaskEnded, topic=TaskEnded.base_topic, partitions=here, start=Start.LATEST
+            message=TaskEnded,
+            topic=TaskEnded.base_topic,
+            partitions=here,
+            start=Start.LATEST,
+            patience_s=0.05,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(

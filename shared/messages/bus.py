@@ -39,7 +39,8 @@ class Subscription(Generic[M]):
 
     With a `group` and no `partitions` the group's members share the topic; with both, exactly these
     partitions are read and the group only remembers offsets; without a group nothing is remembered.
-    `partitions` empty and no group: all partitions of the topic.
+    `partitions` empty and no group: all partitions of the topic. `patience_s` is how long a record
+    may lie so that several are read together: each reading costs both sides a round trip.
     """
 
     message: type[M]
@@ -47,6 +48,7 @@ class Subscription(Generic[M]):
     group: str | None = None
     partitions: frozenset[int] = frozenset()
     start: Start = Start.EARLIEST
+    patience_s: float = 0.0
 
 
 class Bus(Protocol):

@@ -69,15 +69,19 @@ class KafkaLink:
         group: str | None,
         *,
         begins_at: str = "earliest",
+        patience_s: float = 0.0,
         prepare: Callable[[AIOKafkaConsumer], None] = lambda _: None,
     ) -> AsyncIterator[AIOKafkaConsumer]:
         """A started consumer; what it reads is for the caller to say."""
+        patience_ms = round(patience_s * 1000)
         consumer = AIOKafkaConsumer(
             **self.arguments(),
             group_id=None if group is None else self.name(group),
             auto_offset_reset=begins_at,
             enable_auto_commit=False,
-            fetch_max_wait_ms=self.fetch_wait_ms,
+            # More than ever comes in that time, so that the broker waits it out.
+            fetch_min_bytes=MAX_BATCH_BYTES if patience_ms else 1,
+            fetch_max_wait_ms=patience_ms or self.fetch_wait_ms,
             max_partition_fetch_bytes=MAX_BATCH_BYTES,
             # Records of a dead member wait for this long; brokers allow no less by default.
             session_timeout_ms=6_000,

@@ -71,7 +71,12 @@ class Reading(Generic[M]):
         is_shared = self.subscription.group is not None and not self.subscription.partitions
         begins_at = self.subscription.start if is_shared else Start.EARLIEST
         group, prepare = self.subscription.group, self._join if is_shared else _as_it_is
-        async with self.link.consumer(group, begins_at=begins_at, prepare=prepare) as consumer:
+        async with self.link.consumer(
+            group,
+            begins_at=begins_at,
+            patience_s=self.subscription.patience_s,
+            prepare=prepare,
+        ) as consumer:
             progress = self.turns.progress = Progress(consumer=consumer)
             if is_shared:
                 ends = await consumer.end_offsets(list(consumer.assignment()))
