@@ -1,6 +1,7 @@
 """How many short tasks a second the house passes on, and what that takes from the machine."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from loadgen.bench.short_tasks import endless_short_tasks
 from loadgen.drivers.client import Client
 from loadgen.drivers.closed_loop import play_in_turns
 from loadgen.drivers.open_loop import Played
+from loadgen.report.observation import Observation
 from loadgen.report.statistics import nearest_rank
 
 TARGET_PER_S: Final = 300
@@ -80,7 +82,13 @@ def _row(played: Played, clients: int, duration_s: float) -> Mapping[str, Cell]:
         "clients": clients,
         "tasks_per_s": rounded(len(took_s) / duration_s, 1),
         "lost": len(seen) - len(took_s),
+        "because": _why_lost(seen),
         "e2e_p50_ms": rounded(nearest_rank(took_s, 0.5) * 1000),
         "e2e_p99_ms": rounded(nearest_rank(took_s, 0.99) * 1000),
         "sender_cpu_ms_per_task": rounded(played.sender.cpu_ms_per_request),
     }
+
+
+def _why_lost(seen: Sequence[Observation]) -> str | None:
+    causes = Counter(each.error or each.ending.value for each in seen if not each.is_answered())
+    return ", ".join(f"{count} {cause}" for cause, count in causes.most_common()) or None
