@@ -3,8 +3,6 @@
 from contextlib import AsyncExitStack
 from typing import Final
 
-from redis.asyncio import Redis
-
 from services.ingress.app import build_app
 from services.ingress.backlogs import Backlogs
 from services.ingress.gate import Gate
@@ -16,7 +14,7 @@ from services.ingress.settings import IngressSettings
 from services.ingress.tenants import Tenants
 from shared.adapters.clock import SystemClock
 from shared.adapters.kafka_from_settings import connect_kafka
-from shared.adapters.redis_connection import connect_redis, translated
+from shared.adapters.redis_connection import BoundedRedis, connect_redis, translated
 from shared.adapters.redis_event_log import RedisEventLog
 from shared.adapters.redis_idempotency import RedisIdempotency
 from shared.adapters.redis_quota import RedisQuota
@@ -57,13 +55,7 @@ async def main() -> None:
                 desk=replies.desk,
                 knobs=settings.knobs(),
             ),
-            journal=Journal(
-                log=RedisEventLog(
-                    redis, settings.event_ttl_s, settings.event_bytes, followers=followers
-                ),
-                idempotency=RedisIdempotency(redis),
-                idempotency_ttl_s=settings.idempotency_ttl_s,
-            ),
+            journal=_journal(settings, redis, followers),
         )
         await serve(
             ingress,
@@ -74,7 +66,16 @@ async def main() -> None:
         )
 
 
-async def _agree_on_the_time(clock: SystemClock, redis: Redis) -> None:
+def _journal(settings: IngressSettings, redis: BoundedRedis, followers: BoundedRedis) -> Journal:
+    log = RedisEventLog(redis, settings.event_ttl_s, settings.event_bytes, followers=followers)
+    return Journal(
+        log=log,
+        idempotency=RedisIdempotency(redis),
+        idempotency_ttl_s=settings.idempotency_ttl_s,
+    )
+
+
+async def _agree_on_the_time(clock: SystemClock, redis: BoundedRedis) -> None:
     while True:
         try:
             with translated():

@@ -62,7 +62,8 @@ class Desk:
         instruments.connections.set(len(self.conversations))
 
     def remove(self, conversation: Conversation) -> None:
-        if self.conversations.pop(conversation.task_id, None) is not None:
+        if self.conversations.get(conversation.task_id) is conversation:
+            del self.conversations[conversation.task_id]
             self.open_bytes -= conversation.body_bytes
             instruments.connections.set(len(self.conversations))
 

@@ -46,6 +46,7 @@ def server_of(app: ASGIApp) -> Server:
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,
             backlog=_BACKLOG,
             timeout_graceful_shutdown=_GOODBYE_S,
         )

@@ -5,7 +5,7 @@ import hmac
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,10 +36,13 @@ class Tenant:
 LOCAL: Final = Tenant(name="local")
 
 
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="64 digits, hexadecimal")]
+
+
 class _TenantTable(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    key_sha256: list[str] = Field(min_length=1)
+    key_sha256: list[_Sha256] = Field(min_length=1)
     requests_per_min: int | None = Field(default=None, ge=1)
     tokens_per_min: int | None = Field(default=None, ge=1)
     shortest_ttft_ms: float | None = Field(default=None, gt=0)
