@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
@@ -27,12 +28,18 @@ log = logging.getLogger(__name__)
 
 _NOT_FOUND: Final = 404
 _WRONG_METHOD: Final = 405
-_SERVER_ERROR: Final = 500
+# Every metric and span of the house is declared in shared.telemetry.
+_TOLD_ELSEWHERE: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
 
 
 def build_app(ingress: Ingress) -> ASGIApp:
     """Hot routes are plain ASGI applications; the rest is small enough for the framework's way."""
-    app = FastAPI(title="CATO", openapi_url=None, redirect_slashes=False)
+    app = FastAPI(title="CATO", openapi_url=None, redirect_slashes=False, telemetry=_TOLD_ELSEWHERE)
     app.router.routes += [
         Route("/v1/completions", Completing(ingress, "completions"), methods=["POST"]),
         Route("/v1/chat/completions", Completing(ingress, "chat"), methods=["POST"]),
@@ -87,8 +94,9 @@ def _add_health(app: FastAPI, ingress: Ingress) -> None:
 
 async def _say_no(_: Request, error: Exception) -> Response:
     assert isinstance(error, TaskRejected)
-    reason = error.dropped.value if error.dropped else ""
-    instruments.rejected.add(1, {names.ERROR_TYPE: error.code or error.type, names.REASON: reason})
+    labels = {names.ERROR_TYPE: error.code or error.type}
+    reason = {names.REASON: error.dropped.value} if error.dropped else {}
+    instruments.rejected.add(1, {**labels, **reason})
     response = Response(body_of(error), error.status, media_type="application/json")
     told = quota_headers(error.answer) if isinstance(error, OverQuota) else []
     response.raw_headers.extend([*headers_of(error), *told])

@@ -13,8 +13,8 @@ from shared.domain.errors import BodyTooLarge
 _HEARD_OUT_BYTES: Final = 16 * 1024 * 1024
 _JSON: Final = (b"content-type", b"application/json")
 
-REQUEST_ID: Final = "cato.request_id"
-HANG_UP: Final = "cato.hang_up"
+REQUEST_ID: Final = "cato-request-id"
+HANG_UP: Final = "cato-hang-up"
 
 Headers = Iterable[tuple[bytes, bytes]]
 

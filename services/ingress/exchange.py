@@ -8,6 +8,7 @@ from services.ingress.asked import Asked
 from services.ingress.conversation import Piece
 from shared.domain.task import LatencyClass, Promise
 from shared.messages.catalogue import Usage
+from shared.tasks import TASKS
 from shared.telemetry import instruments, names
 from shared.telemetry.tracing import record_span
 
@@ -89,6 +90,10 @@ class Exchange:
             instruments.time_per_output_token.record(paced_s, labels)
 
     def _hop(self, name: str, piece: Piece, now: float) -> None:
+        slack_s = self._slack_s(now)
+        if slack_s is not None:
+            labels = {names.HOP: name, names.KIND: self.kind or _UNKNOWN}
+            instruments.deadline_slack.record(slack_s, labels)
         if piece.produced_at is None:
             return
         record_span(
@@ -96,8 +101,19 @@ class Exchange:
             parent=self.asked.root.traceparent,
             start_at=piece.produced_at,
             end_at=now,
-            attributes={names.TASK_ID: self.asked.task_id},
+            attributes={
+                names.TASK_ID: self.asked.task_id,
+                **({} if slack_s is None else {names.SLACK_S: slack_s}),
+            },
         )
+
+    def _slack_s(self, now: float) -> float | None:
+        """What is left of the promise; None where nothing was promised, or nobody knows what."""
+        task = TASKS.get(self.kind or "")
+        usual = task.promise if task is not None else Promise()
+        own = self.asked.promise or usual
+        limit_s = own.ttft_s or own.e2e_s or usual.ttft_s or usual.e2e_s
+        return None if limit_s is None else self.asked.received_at + limit_s - now
 
     def _attributes(self) -> dict[str, str | int | float | bool]:
         asked, promise = self.asked, self.asked.promise or Promise()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 from starlette.types import ASGIApp, Message
 
+from services.ingress.call import HANG_UP
+
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
@@ -84,7 +86,7 @@ class Client:
             "headers": [
                 (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
             ],
-            "cato.hang_up": exchange.leave,
+            HANG_UP: exchange.leave,
         }
         receive, send = _receiver(exchange, parts), _sender(exchange)
         exchange.task = asyncio.ensure_future(self._call(scope, receive, send))
