@@ -75,15 +75,9 @@ class Dispatcher:
         number = worker.to_partition
         seat = self.seats[number]
         seat.sent += 1
-        there_at = now + self.hop_s
         prefill_s = self.backlog.cost.first_token_s(task)
-        seat.unheard.append((there_at, prefill_s))
-        drained_at = max(there_at, seat.view.drained_at) + prefill_s
-        served_at = max(now, seat.view.served_at + 1e-6)
-        view = replace(
-            seat.view, held=seat.view.held + 1, drained_at=drained_at, served_at=served_at
-        )
-        self._set(number, view)
+        seat.unheard.append((now + self.hop_s, prefill_s))
+        self._set(number, seat.view.served(now=now, prefill_s=prefill_s, hop_s=self.hop_s))
 
     def _set(self, number: int, view: WorkerView) -> None:
         """A worker that is not yet due waits in the heap; one that is full waits for its report."""

@@ -43,12 +43,14 @@ class Pace:
 
 @dataclass(slots=True)
 class Ledger:
-    """`until_s`: steps after that are outside the window in which useful time is measured."""
+    """`until_s`: steps after that are outside the window in which useful time is measured;
+    `promised` are those who decode and were promised more than a first token."""
 
     step_time: StepTime
     until_s: float
     paces: dict[float, Pace] = field(default_factory=dict)
     paced: dict[Ride, None] = field(default_factory=dict)
+    promised: dict[Ride, None] = field(default_factory=dict)
     # Sums over steps of stretch · decode, stretch · kv and stretch · kv · step.
     _decode_s: float = 0.0
     _kv_s: float = 0.0
@@ -69,13 +71,34 @@ class Ledger:
             if sequence in rides:
                 rides[sequence].used_s += stretch * time.prefill_s * tokens
 
+    def note_quiet(self, steps: int, last: int, ends_at: tuple[float, float], running: int) -> None:
+        """So many steps up to number `last` that only decoded; when the first and last ended.
+
+        Steps grow longer while they only decode, so that no token between was later than both.
+        """
+        first = last - steps + 1
+        for pace in self.paces.values():
+            pace.note(first, ends_at[0])
+            pace.note(last, ends_at[1])
+        if ends_at[1] > self.until_s or not steps:
+            return
+        time = self.step_time
+        mean_s = (ends_at[1] - ends_at[0]) / (steps - 1) if steps > 1 else 0.0
+        mean_s = max(mean_s, time.base_s + time.decode_s * running)
+        stretch = mean_s / (mean_s - time.base_s) if mean_s > time.base_s else 0.0
+        self._decode_s += steps * stretch * time.decode_s
+        self._kv_s += steps * stretch * time.kv_s
+        self._kv_steps += steps * stretch * time.kv_s * (first + last) / 2
+
     def join(self, ride: Ride, number: int, now: float) -> None:
         """It decodes from here on."""
         ride.joined = (number, self._decode_s, self._kv_s, self._kv_steps)
+        if ride.task.promise.e2e_s is not None:
+            self.promised[ride] = None
         pace_s = ride.pace_s
         if pace_s is None:
             return
-        self.paced[ride] = None
+        self.paced[ride] = self.promised[ride] = None
         if pace_s not in self.paces:
             self.paces[pace_s] = Pace(pace_s)
             self.paces[pace_s].note(number, now)
@@ -86,6 +109,7 @@ class Ledger:
         held = sequence.target_tokens - joined
         ride.used_s += self._decode_s - decode_s
         ride.used_s += held * (self._kv_s - kv_s) + self._kv_steps - kv_steps
+        self.promised.pop(ride, None)
         if ride in self.paced:
             del self.paced[ride]
             self._judge_pace(ride)

@@ -106,18 +106,29 @@ class Simulation:
         worker.receive(ride)
         if ride.is_over:
             worker.leave(ride)
-        elif worker.step is None:
+        elif worker.is_idle:
             self._begin(worker, now)
+        else:
+            self._cut(worker, now)
 
     def _begin(self, worker: Worker, now: float) -> None:
-        has_changed = worker.begin_step(now)
-        if worker.step is not None:
-            self._at(worker.step_ends_at, partial(self._step, worker))
-        if has_changed or now - worker.reported_at >= self.house.report_s:
+        has_changed = worker.begin(now)
+        self._await_end(worker)
+        if has_changed or (worker.waiting and now - worker.reported_at >= self.house.report_s):
             self._report_soon(worker, now)
 
-    def _step(self, worker: Worker, now: float) -> None:
-        finished = worker.end_step(now)
+    def _cut(self, worker: Worker, now: float) -> None:
+        if worker.cut(now):
+            self._await_end(worker)
+
+    def _await_end(self, worker: Worker) -> None:
+        if not worker.is_idle:
+            self._at(worker.ends_at, partial(self._end_step, worker, worker.turn))
+
+    def _end_step(self, worker: Worker, turn: int, now: float) -> None:
+        if turn != worker.turn:
+            return
+        finished = worker.end(now)
         for ride in finished:
             self._end(ride, Ending.ANSWERED, now)
         if finished:
@@ -152,6 +163,7 @@ class Simulation:
 
     def _revoke(self, worker: Worker, ride: Ride, now: float) -> None:
         if ride.sequence in worker.rides or ride in worker.waiting:
+            self._cut(worker, now)
             worker.leave(ride)
             self._report_soon(worker, now)
 

@@ -26,7 +26,8 @@ class Report:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Worker:
-    """`step` is the one under way and ends at `step_ends_at`; None while the engine is idle."""
+    """`step` is the one under way and ends at `ends_at`. While nothing is to be prefilled, many
+    steps are done at once: `quiet` of them since `began_at`. `turn` numbers these stretches."""
 
     number: int
     profile: EngineProfile
@@ -37,7 +38,10 @@ class Worker:
     waiting: list[Ride] = field(default_factory=list)
     received: int = 0
     step: Step | None = None
-    step_ends_at: float = 0.0
+    quiet: int = 0
+    turn: int = 0
+    began_at: float = 0.0
+    ends_at: float = 0.0
     step_s: float = 0.0
     prefilled_at: float = 0.0
     reported_at: float = -1.0
@@ -45,6 +49,10 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.batch = Batch(profile=self.profile)
+
+    @property
+    def is_idle(self) -> bool:
+        return self.step is None and not self.quiet
 
     def receive(self, ride: Ride) -> None:
         self.received += 1
@@ -59,21 +67,50 @@ class Worker:
             self.batch.remove(sequence)
             self.ledger.part(ride, sequence)
 
-    def begin_step(self, now: float) -> bool:
-        """Feed, then start a step if there is anything to do; did anybody enter?"""
+    def begin(self, now: float) -> bool:
+        """Feed, then start what there is to do; did anybody enter?"""
         has_fed = bool(self.waiting) and self._feed(now)
-        self.step = step = self.batch.next_step()
-        if step is not None:
-            self.step_ends_at = now + step.duration_s
-            self.step_s += _MEAN_WEIGHT * (step.duration_s - self.step_s)
-            for sequence in step.preempted:
-                self._interrupt(sequence)
+        self.turn += 1
+        self.began_at = now
+        self.quiet = 0 if self.waiting else self.batch.quiet_steps()
+        if self.quiet:
+            self.step = None
+            self.ends_at = now + self.batch.quiet_s(self.quiet)
+        else:
+            self._begin_step(now)
         return has_fed
 
-    def end_step(self, now: float) -> list[Ride]:
+    def cut(self, now: float) -> bool:
+        """Something has come: do only the quiet step under way; does it end sooner for it?"""
+        done = self._quiet_steps_by(now)
+        if done + 1 >= self.quiet:
+            return False
+        self.turn += 1
+        self.ends_at = self.began_at + self.batch.quiet_s(done + 1)
+        began_at = self.began_at + self.batch.quiet_s(done)
+        self._skip(done)
+        self.began_at, self.quiet = began_at, 1
+        return True
+
+    def end(self, now: float) -> list[Ride]:
         """Tokens come out; returns who got the last one."""
+        if self.quiet:
+            self._skip(self.quiet - 1)
+            self.quiet = 0
+            self.step = self.batch.next_step()
         step = self.step
-        assert step is not None
+        # Whoever was alone in a quiet step may have left.
+        return [] if step is None else self._deliver(step, now)
+
+    def _begin_step(self, now: float) -> None:
+        self.step = step = self.batch.next_step()
+        if step is not None:
+            self.ends_at = now + step.duration_s
+            for sequence in step.preempted:
+                self._interrupt(sequence)
+
+    def _deliver(self, step: Step, now: float) -> list[Ride]:
+        self.step_s += _MEAN_WEIGHT * (step.duration_s - self.step_s)
         self.ledger.note(step, self.batch.steps, now, self.rides)
         for sequence in step.joined:
             if sequence in self.rides:
@@ -83,6 +120,28 @@ class Worker:
         if step.prefill_tokens:
             self.prefilled_at = now
         return [self._finish(sequence) for sequence in step.finished if sequence in self.rides]
+
+    def _quiet_steps_by(self, now: float) -> int:
+        """How many of the quiet steps have ended by then."""
+        low, high = 0, self.quiet
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.began_at + self.batch.quiet_s(middle) <= now:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _skip(self, steps: int) -> None:
+        if steps <= 0:
+            return
+        first_at = self.began_at + self.batch.quiet_s(1)
+        last_at = self.began_at + self.batch.quiet_s(steps)
+        running = self.batch.running
+        self.batch.skip(steps)
+        self.ledger.note_quiet(steps, self.batch.steps, (first_at, last_at), running)
+        mean_s = (last_at - self.began_at) / steps
+        self.step_s = mean_s + (self.step_s - mean_s) * (1 - _MEAN_WEIGHT) ** steps
 
     def report(self, now: float) -> Report:
         self.reported_at = now
@@ -113,8 +172,9 @@ class Worker:
         self.rides[ride.sequence] = ride
 
     def _running(self) -> Iterator[Running]:
-        for sequence, ride in self.rides.items():
-            yield Running(ride.task, self.batch.emitted(sequence))
+        for ride in self.ledger.promised:
+            assert ride.sequence is not None
+            yield Running(ride.task, self.batch.emitted(ride.sequence))
 
     def _engine_now(self, now: float) -> EngineNow:
         step = self.profile.step_time
@@ -130,7 +190,7 @@ class Worker:
         tokens += sum(ride.arrival.prompt_tokens for ride in self.waiting)
         under_way_s = 0.0
         if self.step is not None and (tokens or self.step.prefill_tokens):
-            under_way_s = self.step_ends_at - now
+            under_way_s = self.ends_at - now
         time = self.profile.step_time
         steps = -(-tokens // self.profile.chunk_tokens)
         each_s = time.base_s + time.decode_s * self.batch.running

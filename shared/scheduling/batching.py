@@ -160,6 +160,34 @@ class Batch:
             preempted=preempted,
         )
 
+    def quiet_steps(self) -> int:
+        """So many steps from now on only decode, and nobody gets a last token before the final one.
+
+        0 while there is something to prefill, nothing to decode, or room for too few tokens.
+        """
+        if self._waits or self._prefilling or not self._decoding:
+            return 0
+        while self._endings[0][2] not in self._decoding or self._is_stale(self._endings[0]):
+            heappop(self._endings)
+        room = self.profile.kv_capacity_tokens - self.reserved_tokens
+        return min(self._endings[0][0] - self.steps, room // len(self._decoding))
+
+    def quiet_s(self, steps: int) -> float:
+        """How long so many of them take: each holds one more token per sequence than the last."""
+        time, decoding = self.profile.step_time, len(self._decoding)
+        first_s = time.base_s + time.decode_s * decoding + time.kv_s * self._context_tokens
+        return steps * first_s + time.kv_s * decoding * steps * (steps + 1) / 2
+
+    def skip(self, steps: int) -> None:
+        """Do quiet steps at once, without the final one."""
+        self.steps += steps
+        self.reserved_tokens += steps * len(self._decoding)
+        self._context_tokens += steps * len(self._decoding)
+
+    def _is_stale(self, ending: tuple[int, int, Sequence]) -> bool:
+        """From before a preemption."""
+        return self._last_step(ending[2]) != ending[0]
+
     def _wait(self, sequence: Sequence) -> None:
         sequence.prefilled_tokens = 0
         self.unprefilled_tokens += sequence.target_tokens
@@ -232,11 +260,11 @@ class Batch:
 
     def _finish(self) -> Iterable[Sequence]:
         while self._endings and self._endings[0][0] <= self.steps:
-            last_step, _, sequence = heappop(self._endings)
-            # Those of removed sequences, and from before a preemption, are stale.
-            if sequence in self._decoding and self._last_step(sequence) == last_step:
-                self._leave(sequence)
-                yield sequence
+            ending = heappop(self._endings)
+            # Those of removed sequences are stale too.
+            if ending[2] in self._decoding and not self._is_stale(ending):
+                self._leave(ending[2])
+                yield ending[2]
 
     def _last_step(self, sequence: Sequence) -> int:
         return sequence.joined_step + sequence.output_tokens - sequence.emitted_before - 1

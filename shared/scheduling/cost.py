@@ -5,10 +5,6 @@ from dataclasses import dataclass
 from shared.domain.task import LatencyClass, Task
 from shared.scheduling.step_time import EngineProfile
 
-# A promise of the whole answer is planned with steps that use up this share of it: the rest is
-# for the waits that nobody foresees.
-_PACED_SHARE = 0.6
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
@@ -49,11 +45,14 @@ class Cost:
         """The last instant at which a start can still keep the promise."""
         return task.deadline_at - self.promised_s(task)
 
-    def paced_s(self, task: Task) -> float:
-        """As `promised_s`, with a whole answer decoded at the pace its promise leaves room for."""
+    def paced_s(self, task: Task, share: float) -> float:
+        """As `promised_s`, with a whole answer decoded in no less than this share of its promise.
+
+        Beside others steps are longer than alone.
+        """
         if task.latency_class is LatencyClass.TTFT or task.promise.e2e_s is None:
             return self.promised_s(task)
-        paced_s = _PACED_SHARE * task.promise.e2e_s
+        paced_s = share * task.promise.e2e_s
         alone_s = task.prediction.output_tokens_p50 * self._paced_step_s()
         return self.first_token_s(task) + max(paced_s, alone_s)
 

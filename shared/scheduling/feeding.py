@@ -1,11 +1,12 @@
 """A feeder says when the next prompt enters an engine, where nothing can be reordered any more."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol, Self
 
 from shared.domain.task import Task
+from shared.scheduling.step_time import EngineProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,10 @@ class Feeder(Protocol):
 class FirstComeFirstServed:
     """Good where the scheduler sends no more than the engine can take."""
 
+    @classmethod
+    def of(cls, profile: EngineProfile) -> Self:
+        return cls()
+
     def feed(
         self,
         waiting: Sequence[Task],
@@ -77,8 +82,12 @@ class Holding:
 
     prefill_s: float
     chunk_tokens: int
-    share: float = 0.3
+    share: float = 0.5
     steps: float = 4.0
+
+    @classmethod
+    def of(cls, profile: EngineProfile) -> Self:
+        return cls(prefill_s=profile.step_time.prefill_s, chunk_tokens=profile.chunk_tokens)
 
     def feed(
         self,
@@ -110,3 +119,9 @@ class Holding:
             return False
         due_s = task.received_at + promise.ttft_s + promise.tpot_s * each.tokens - now
         return engine.decode_step_s < due_s < step_s
+
+
+FEEDERS: Final[Mapping[str, Callable[[EngineProfile], Feeder]]] = {
+    "fcfs": FirstComeFirstServed.of,
+    "holding": Holding.of,
+}

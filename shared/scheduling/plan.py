@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from shared.domain.task import Task, TaskId
@@ -63,41 +63,40 @@ class _Room:
     def fill(
         self, waiting: Iterator[Task], gone: set[TaskId], window_s: float
     ) -> tuple[Assignment, ...]:
-        return tuple(self._fill(waiting, gone, window_s))
+        until = self._now + window_s
+        open_: dict[str, WorkerView] | None = None
+        sent: list[Assignment] = []
+        for task in waiting:
+            if task.id in gone:
+                continue
+            if open_ is None:
+                open_ = {
+                    name: each for name, each in self._free.items() if each.drained_at <= until
+                }
+            if not open_:
+                break
+            worker = self._policy.place(task, tuple(open_.values()), self._now)
+            gone.add(task.id)
+            sent.append(Assignment(task=task, worker=worker))
+            self._occupy(worker, task, open_, until)
+        return tuple(sent)
 
     def opens_at(self, gone: set[TaskId]) -> float:
         """When the next worker may be sent something, if anybody waits for it."""
-        if not self._free or len(gone) == len(self._backlog):
+        if len(gone) == len(self._backlog) or not self._free:
             return math.inf
         is_on_time = any(task.id not in gone for task in self._backlog.heads())
         window_s = self._policy.window_s if is_on_time else self._policy.late_window_s
         soonest_at = min(worker.drained_at for worker in self._free.values())
         return max(self._now, soonest_at - window_s)
 
-    def _fill(
-        self, waiting: Iterator[Task], gone: set[TaskId], window_s: float
-    ) -> Iterator[Assignment]:
-        until = self._now + window_s
-        open_ = {name: each for name, each in self._free.items() if each.drained_at <= until}
-        while open_:
-            task = next((task for task in waiting if task.id not in gone), None)
-            if task is None:
-                return
-            gone.add(task.id)
-            worker = self._policy.place(task, tuple(open_.values()), self._now)
-            yield Assignment(task=task, worker=worker)
-            served = self._served(worker, task)
-            open_[worker.name] = self._free[worker.name] = served
-            if not served.is_free() or served.drained_at > until:
-                del open_[worker.name]
-            if not served.is_free():
-                del self._free[worker.name]
-
-    def _served(self, worker: WorkerView, task: Task) -> WorkerView:
-        return replace(
-            worker,
-            held=worker.held + 1,
-            # Strictly later than before, so that workers keep taking turns within one step.
-            served_at=max(self._now, worker.served_at + 1e-6),
-            drained_at=max(self._now, worker.drained_at) + self._backlog.cost.first_token_s(task),
-        )
+    def _occupy(
+        self, worker: WorkerView, task: Task, open_: dict[str, WorkerView], until: float
+    ) -> None:
+        served = worker.served(now=self._now, prefill_s=self._backlog.cost.first_token_s(task))
+        if not served.is_free():
+            del self._free[worker.name], open_[worker.name]
+            return
+        self._free[worker.name] = open_[worker.name] = served
+        if served.drained_at > until:
+            del open_[worker.name]

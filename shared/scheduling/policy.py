@@ -33,6 +33,18 @@ class WorkerView:
         """How long a prompt sent now would wait for those before it."""
         return max(0.0, self.drained_at - now)
 
+    def served(self, *, now: float, prefill_s: float, hop_s: float = 0.0) -> "WorkerView":
+        """After it was sent one more task."""
+        return WorkerView(
+            name=self.name,
+            to_partition=self.to_partition,
+            slots=self.slots,
+            held=self.held + 1,
+            # Strictly later than before, so that workers keep taking turns within one step.
+            served_at=max(now, self.served_at + 1e-6),
+            drained_at=max(now + hop_s, self.drained_at) + prefill_s,
+        )
+
 
 class Policy(Protocol):
     """Pure and without memory."""

@@ -12,13 +12,16 @@ from shared.scheduling.policy import Rank, WorkerView, soonest_drained
 class Cato:
     """Deadline first when there is time, short first when there is not, the doomed out of the way.
 
-    `price` is how many seconds of slack a second of prefill costs a task in the order.
+    `price`: how many seconds of slack a second of prefill costs a task in the order.
+    `paced_share`: whole answers are begun while this share of their promise is left to decode in.
+    `hop_s`: what a dispatch takes, and what else keeps a prompt from its engine.
     """
 
-    price: float = 5.0
-    window_s: float = 0.010
+    price: float = 20.0
+    paced_share: float = 0.6
+    window_s: float = 0.005
     late_window_s: float = 0.0
-    hop_s: float = 0.003
+    hop_s: float = 0.012
     work_conserving: bool = False
     starvation_bound_s: float | None = None
     feeder: str = "holding"
@@ -41,4 +44,4 @@ class Cato:
         return 0
 
     def _latest_start_at(self, task: Task, cost: Cost) -> float:
-        return task.deadline_at - cost.paced_s(task) - self.hop_s
+        return task.deadline_at - cost.paced_s(task, self.paced_share) - self.hop_s

@@ -1,0 +1,96 @@
+"""`loadgen simulate`: one workload in virtual time, through the live policies and batching."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from loadgen import cli_values
+from loadgen.cli_values import UsageError
+from loadgen.report.document import RunReport, encode
+from loadgen.report.table import show
+from loadgen.simulator.playing import TRACE, Played, Scene, play
+from loadgen.workloads.arrivals import ARRIVALS
+from shared.adapters.profiles import PROFILES, load_profile
+from shared.scheduling.policies import POLICIES
+
+_Commands = argparse._SubParsersAction
+
+
+def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    simulate = commands.add_parser("simulate", help="play a workload in virtual time")
+    simulate.add_argument("--policy", choices=[*POLICIES], default="cato")
+    simulate.add_argument("--load", type=cli_values.positive, default=1.0, help="of the capacity")
+    simulate.add_argument("--workers", type=cli_values.count, default=2)
+    simulate.add_argument("--arrivals", choices=[*ARRIVALS, TRACE], default="gamma-cv2")
+    simulate.add_argument("--seed", type=int, default=1)
+    add_scene(simulate)
+    simulate.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
+    simulate.set_defaults(act=simulate_once)
+
+
+def add_scene(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--duration", type=cli_values.positive, default=120.0, metavar="S")
+    command.add_argument("--mix", default="reference", help="reference, editor, or a file")
+    command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
+    command.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")
+    command.add_argument("--typing", action="store_true", help="editors type on, and cancel")
+    command.add_argument("--hop-ms", type=cli_values.positive, default=3.0, help="dispatch delay")
+
+
+def scene_of(
+    options: argparse.Namespace, *, arrivals: str, load: float, workers: int, seed: int
+) -> Scene:
+    if (arrivals == TRACE) != (options.trace is not None):
+        raise UsageError("--arrivals trace and --trace FILE go together")
+    return Scene(
+        mix=cli_values.mix(options.mix),
+        profile=load_profile(options.profile),
+        arrivals=arrivals,
+        load=load,
+        workers=workers,
+        duration_s=options.duration,
+        seed=seed,
+        is_typing=options.typing,
+        trace=options.trace,
+        hop_s=options.hop_ms / 1000,
+    )
+
+
+def simulate_once(options: argparse.Namespace) -> int:
+    scene = scene_of(
+        options,
+        arrivals=options.arrivals,
+        load=options.load,
+        workers=options.workers,
+        seed=options.seed,
+    )
+    workload = scene.workload()
+    if not workload:
+        raise UsageError("nothing arrives in that time; let it last longer")
+    report = _report(scene, options.policy, play(scene, options.policy, workload), len(workload))
+    if options.json is not None:
+        options.json.write_bytes(encode([report]))
+    show([report], Console())
+    return 0
+
+
+def _report(scene: Scene, policy: str, played: Played, requests: int) -> RunReport:
+    return RunReport(
+        name=policy,
+        source="simulated",
+        setting={
+            "mix": scene.mix.name,
+            "arrivals": scene.arrivals,
+            "load": f"{scene.load:g} of {scene.capacity_per_s:.1f} requests/s",
+            "workers": str(scene.workers),
+            "profile": scene.profile.name,
+            "seed": str(scene.seed),
+            "useful utilization": f"{played.useful_share:.3f}",
+        },
+        duration_s=scene.duration_s,
+        offered_per_s=requests / scene.duration_s,
+        limits=None,
+        sender=None,
+        figures=played.figures,
+    )

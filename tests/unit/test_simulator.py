@@ -1,0 +1,140 @@
+"""The house in virtual time."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.simulator.capacity import capacity_per_s
+from loadgen.simulator.ledger import Pace
+from loadgen.simulator.playing import Played, Scene, play
+from loadgen.workloads.arrival import Arrival
+from loadgen.workloads.mixes import REFERENCE as REFERENCE_MIX
+from shared.scheduling.batching import Batch, Sequence
+from shared.scheduling.policies import POLICIES
+from tests.builders import REFERENCE
+
+SCENE = Scene(
+    mix=REFERENCE_MIX,
+    profile=REFERENCE,
+    arrivals="gamma-cv2",
+    load=1.0,
+    workers=2,
+    duration_s=10.0,
+    seed=7,
+)
+
+
+def an_arrival(
+    at_s: float = 0.0, *, kind: str = "completion", prompt: int = 1000, output: int = 5
+) -> Arrival:
+    return Arrival(
+        at_s=at_s,
+        kind=kind,
+        route="/v1/completions",
+        prompt_tokens=prompt,
+        output_tokens=output,
+        tenant="tenant-1",
+        cut=0,
+        seed=0,
+    )
+
+
+def played(*arrivals: Arrival, policy: str = "cato") -> Played:
+    return play(SCENE, policy, arrivals)
+
+
+def test_a_worker_of_the_reference_serves_about_twelve_requests_a_second() -> None:
+    assert capacity_per_s(REFERENCE, REFERENCE_MIX) == pytest.approx(12.4, rel=0.03)
+
+
+def test_a_lone_request_takes_one_hop_and_its_steps() -> None:
+    seen = played(an_arrival()).observations[0]
+
+    steps_s = REFERENCE.alone_s(1000, 5)
+    assert seen.ttft_s == pytest.approx(SCENE.hop_s + REFERENCE.first_token_s(1000), abs=1e-6)
+    assert seen.e2e_s == pytest.approx(SCENE.hop_s + steps_s, abs=1e-3)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_request_ends_once_whatever_the_policy(policy: str) -> None:
+    scene = replace(SCENE, load=2.0, is_typing=True)
+    workload = scene.workload()
+
+    seen = play(scene, policy, workload).observations
+
+    assert sorted(each.at_s for each in seen) == [arrival.at_s for arrival in workload]
+
+
+def test_the_same_seed_plays_the_same() -> None:
+    workload = SCENE.workload()
+
+    first, second = play(SCENE, "cato", workload), play(SCENE, "cato", SCENE.workload())
+
+    assert first.observations == second.observations
+
+
+def test_a_client_who_leaves_before_its_turn_costs_the_engine_nothing() -> None:
+    busy = an_arrival(prompt=6000)
+    gone = replace(an_arrival(0.001), cancel_at_s=0.01)
+
+    seen = play(replace(SCENE, workers=1), "cato", [busy, gone])
+
+    assert [each.ending.value for each in seen.observations] == ["cancelled", "answered"]
+    assert seen.observations[0].queued_s is None
+
+
+def test_useful_time_is_never_more_than_there_is() -> None:
+    workload = SCENE.workload()
+
+    assert 0.3 < play(SCENE, "cato", workload).useful_share <= 1.0
+
+
+@given(
+    ends=st.lists(st.floats(0.001, 0.2), min_size=1, max_size=30),
+    pace_s=st.floats(0.01, 0.1),
+    data=st.data(),
+)
+def test_the_latest_token_of_a_stay_is_found_in_one_look(
+    ends: list[float], pace_s: float, data: st.DataObject
+) -> None:
+    since = data.draw(st.integers(0, len(ends) - 1))
+    pace, now, excess = Pace(pace_s), 0.0, []
+
+    for step, took_s in enumerate(ends):
+        now += took_s
+        pace.note(step, now)
+        excess.append(now - pace_s * step)
+
+    assert pace.most_s(since) == max(excess[since:])
+
+
+@given(seed=st.integers(0, 10_000))
+def test_quiet_steps_done_at_once_are_the_same_steps(seed: int) -> None:
+    rng = Random(seed)
+    sizes = [(rng.randint(1, 300), rng.randint(2, 60)) for _ in range(5)]
+    slow, fast = a_prefilled(sizes), a_prefilled(sizes)
+
+    quiet = fast.quiet_steps()
+    quiet_s = fast.quiet_s(quiet)
+    fast.skip(quiet - 1)
+    last = fast.next_step()
+    steps = [slow.next_step() for _ in range(quiet)]
+
+    assert last is not None
+    assert sum(step.duration_s for step in steps if step) == pytest.approx(quiet_s)
+    assert [len(step.finished) for step in steps[:-1] if step] == [0] * (quiet - 1)
+    assert steps[-1] is not None
+    assert len(steps[-1].finished) == len(last.finished) > 0
+    assert slow.reserved_tokens == fast.reserved_tokens
+
+
+def a_prefilled(sizes: list[tuple[int, int]]) -> Batch:
+    """All prompts fit into the first step."""
+    batch = Batch(profile=REFERENCE)
+    for prompt, output in sizes:
+        batch.admit(Sequence(prompt_tokens=prompt, output_tokens=output))
+    batch.next_step()
+    return batch
