@@ -25,6 +25,7 @@ _DROPPED = {
     Outcome.SUPERSEDED: DropReason.CONTEXT_CANCELLED,
 }
 _RETELL_AFTER_S = 0.5
+_STRIKE_EVERY_S = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +76,8 @@ class Endings:
         """Strike out of the outbox what Kafka has acknowledged; runs until cancelled."""
         while True:
             batch = [await self._telling.get()]
+            # Nobody waits for this: a round trip for many costs what it costs for one.
+            await self.clock.sleep(_STRIKE_EVERY_S)
             while not self._telling.empty():
                 batch.append(self._telling.get_nowait())
             told = [ending.task_id for ending, told in batch if await self._is_told(ending, told)]

@@ -91,7 +91,7 @@ class Run:
 class Seen:
     """Attempts taken or revoked before; the oldest are forgotten first."""
 
-    limit: int = 20_000
+    limit: int = 5_000
     _keys: set[AttemptKey] = field(default_factory=set)
     _order: deque[AttemptKey] = field(default_factory=deque)
 
