@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from services.ingress.call import ACCEPTED
 from services.ingress.completing import Completing
 from services.ingress.errors import OurMistake, OutOfReach, UnknownPath, WrongMethod
 from services.ingress.front import Front
@@ -92,15 +93,20 @@ def _add_health(app: FastAPI, ingress: Ingress) -> None:
         return HTMLResponse(shown, headers={"cache-control": "no-store"})
 
 
-async def _say_no(_: Request, error: Exception) -> Response:
+async def _say_no(request: Request, error: Exception) -> Response:
     assert isinstance(error, TaskRejected)
-    labels = {names.ERROR_TYPE: error.code or error.type}
-    reason = {names.REASON: error.dropped.value} if error.dropped else {}
-    instruments.rejected.add(1, {**labels, **reason})
+    if ACCEPTED not in request.scope:
+        _count(error)
     response = Response(body_of(error), error.status, media_type="application/json")
     told = quota_headers(error.answer) if isinstance(error, OverQuota) else []
     response.raw_headers.extend([*headers_of(error), *told])
     return response
+
+
+def _count(error: TaskRejected) -> None:
+    labels = {names.ERROR_TYPE: error.code or error.type}
+    reason = {names.REASON: error.dropped.value} if error.dropped else {}
+    instruments.rejected.add(1, {**labels, **reason})
 
 
 async def _say_later(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ _HEARD_OUT_BYTES: Final = 16 * 1024 * 1024
 _JSON: Final = (b"content-type", b"application/json")
 
 REQUEST_ID: Final = "cato-request-id"
+ACCEPTED: Final = "cato-accepted"
 HANG_UP: Final = "cato-hang-up"
 
 Headers = Iterable[tuple[bytes, bytes]]

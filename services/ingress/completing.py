@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.ingress.answers import Answer, Route
 from services.ingress.asked import Asked
-from services.ingress.call import Call
+from services.ingress.call import ACCEPTED, Call
 from services.ingress.conversation import Conversation
 from services.ingress.errors import ClientLeft
 from services.ingress.exchange import Exchange
@@ -73,6 +73,7 @@ class Completing:
         )
 
     async def _converse(self, talk: Talk, *, is_streamed: bool) -> None:
+        talk.call.scope[ACCEPTED] = True
         watch = asyncio.create_task(talk.watch())
         talk.conversation.cut_off = talk.call.hang_up
         try:

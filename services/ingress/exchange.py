@@ -93,7 +93,8 @@ class Exchange:
         slack_s = self._slack_s(now)
         if slack_s is not None:
             labels = {names.HOP: name, names.KIND: self.kind or _UNKNOWN}
-            instruments.deadline_slack.record(slack_s, labels)
+            # A histogram takes nothing below 0: what is late has nothing left.
+            instruments.deadline_slack.record(max(0.0, slack_s), labels)
         if piece.produced_at is None:
             return
         record_span(
