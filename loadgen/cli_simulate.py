@@ -9,8 +9,7 @@ from loadgen import cli_values
 from loadgen.cli_values import UsageError
 from loadgen.report.document import RunReport, encode
 from loadgen.report.table import show
-from loadgen.simulator.playing import TRACE, Played, Scene, play
-from loadgen.workloads.arrivals import ARRIVALS
+from loadgen.simulator.playing import GAMMA, TIMES, TRACE, Played, Scene, play
 from shared.adapters.profiles import PROFILES, load_profile
 from shared.scheduling.policies import POLICIES
 
@@ -22,7 +21,7 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     simulate.add_argument("--policy", choices=[*POLICIES], default="cato")
     simulate.add_argument("--load", type=cli_values.positive, default=1.0, help="of the capacity")
     simulate.add_argument("--workers", type=cli_values.count, default=2)
-    simulate.add_argument("--arrivals", choices=[*ARRIVALS, TRACE], default="gamma-cv2")
+    simulate.add_argument("--arrivals", choices=[*TIMES, TRACE], default=GAMMA)
     simulate.add_argument("--seed", type=int, default=1)
     add_scene(simulate)
     simulate.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
@@ -33,6 +32,7 @@ def add_scene(command: argparse.ArgumentParser) -> None:
     command.add_argument("--duration", type=cli_values.positive, default=120.0, metavar="S")
     command.add_argument("--mix", default="reference", help="reference, editor, or a file")
     command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
+    command.add_argument("--cv", type=cli_values.positive, default=2.0, help="of gamma's gaps")
     command.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")
     command.add_argument("--typing", action="store_true", help="editors type on, and cancel")
     command.add_argument("--hop-ms", type=cli_values.positive, default=3.0, help="dispatch delay")
@@ -52,6 +52,7 @@ def scene_of(
         duration_s=options.duration,
         seed=seed,
         is_typing=options.typing,
+        cv=options.cv,
         trace=options.trace,
         hop_s=options.hop_ms / 1000,
     )

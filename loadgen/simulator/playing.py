@@ -1,9 +1,11 @@
 """One workload played once in virtual time, and what was kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from loadgen.report.figures import Figures, figures_of
 from loadgen.report.observation import Observation
@@ -12,7 +14,7 @@ from loadgen.simulator.setting import House
 from loadgen.simulator.simulation import Simulation
 from loadgen.simulator.world import tasks
 from loadgen.workloads.arrival import Arrival
-from loadgen.workloads.arrivals import ARRIVALS
+from loadgen.workloads.arrivals import Arrivals, azure, gamma, on_off, poisson
 from loadgen.workloads.mixes import Mix
 from loadgen.workloads.sessions import Typing
 from loadgen.workloads.trace import read_trace
@@ -22,10 +24,19 @@ from shared.scheduling.feeding import FEEDERS
 from shared.scheduling.policies import POLICIES
 from shared.scheduling.policy import Policy
 from shared.scheduling.step_time import EngineProfile
+from shared.tasks import TASKS
 
 # How many sequences share a step on a busy worker.
-_COMPANY = 16.0
-TRACE = "trace"
+_COMPANY: Final = 16.0
+TRACE: Final = "trace"
+BATCH: Final = "batch"
+GAMMA: Final = "gamma"
+TIMES: Final[Mapping[str, Arrivals]] = {
+    "poisson": poisson,
+    GAMMA: partial(gamma, cv=2.0),
+    "onoff": on_off,
+    "azure": azure,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,7 @@ class Scene:
     duration_s: float
     seed: int
     is_typing: bool = False
+    cv: float = 2.0
     trace: Path | None = None
     hop_s: float = 0.003
 
@@ -55,8 +67,13 @@ class Scene:
         rate = self.load * self.capacity_per_s
         if self.trace is not None:
             return self._replayed(self.trace, rate, crowd)
-        times = ARRIVALS[self.arrivals](rate, self.duration_s, Random(f"{self.seed}/arrivals"))
-        return build(self.mix, times, self.seed, crowd)
+        return build(self.mix, self._times(rate), self.seed, crowd)
+
+    def _times(self, rate: float) -> Iterator[float]:
+        rng = Random(f"{self.seed}/arrivals")
+        if self.arrivals == GAMMA:
+            return gamma(rate, self.duration_s, rng, cv=self.cv)
+        return TIMES[self.arrivals](rate, self.duration_s, rng)
 
     def _replayed(self, trace: Path, rate: float, crowd: Crowd) -> list[Arrival]:
         """The whole trace, so fast that it comes at this rate; cut at the scene's end."""
@@ -98,3 +115,11 @@ def play_with(scene: Scene, policy: Policy, workload: Sequence[Arrival]) -> Play
         useful_share=simulation.useful_s / (scene.workers * scene.duration_s),
         observations=seen,
     )
+
+
+def is_infeasible(arrival: Arrival, profile: EngineProfile) -> bool:
+    """Could its promise not even be kept alone on an idle worker?"""
+    promise = (TASKS[BATCH] if arrival.batch else TASKS[arrival.kind]).promise
+    first_s = profile.first_token_s(arrival.prompt_tokens)
+    whole_s = profile.alone_s(arrival.prompt_tokens, arrival.output_tokens)
+    return not promise.is_kept(ttft_s=first_s, e2e_s=whole_s, output_tokens=arrival.output_tokens)

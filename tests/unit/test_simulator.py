@@ -19,7 +19,7 @@ from tests.builders import REFERENCE
 SCENE = Scene(
     mix=REFERENCE_MIX,
     profile=REFERENCE,
-    arrivals="gamma-cv2",
+    arrivals="gamma",
     load=1.0,
     workers=2,
     duration_s=10.0,
