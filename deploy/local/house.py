@@ -10,7 +10,7 @@ from typing import Final, Self
 from deploy.local.embedded_kafka import EmbeddedKafka
 from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Child, Household, answers
-from deploy.local.real_kafka import RealKafka
+from deploy.local.real_kafka import FOR_LONG, RealKafka
 from deploy.local.redis import LocalRedis
 from shared.adapters.kafka.topic_creation import create_topics
 
@@ -18,6 +18,8 @@ EMBEDDED: Final = "embedded"
 REAL: Final = "real"
 
 _READY_WITHIN_S: Final = 30.0
+# An engine may have to load its model first.
+_ANSWERS_WITHIN_S: Final = 300.0
 # The embedded broker does not wake a waiting reader, so readers of it ask often.
 _FETCH_WAIT_MS: Final = {EMBEDDED: 3}
 
@@ -100,6 +102,16 @@ class House:
         launched = [self._launch(service, settings) for service, settings in wanted]
         for child, ready_url in launched:
             await child.ready(answers(ready_url), within_s=_READY_WITHIN_S)
+        await self._answer_once(launched[-1][0])
+
+    async def _answer_once(self, ingress: Child) -> None:
+        """A house is ready when it has answered: the first task pays for what all others share."""
+        model = self.blueprint.settings.get("CATO_MODEL", "cato-demo")
+        task = {"model": model, "prompt": "pass", "max_tokens": 1}
+        await ingress.ready(
+            answers(f"{self.base_url}/v1/completions", task, {"x-cato-task": "batch"}),
+            within_s=_ANSWERS_WITHIN_S,
+        )
 
     def _launch(self, service: str, settings: Mapping[str, str]) -> tuple[Child, str]:
         self._started += 1
@@ -133,7 +145,7 @@ async def _broker(
 ) -> RealKafka | EmbeddedKafka | None:
     directory = blueprint.directory / "kafka"
     if blueprint.kafka == REAL:
-        return await stack.enter_async_context(RealKafka.start(directory))
+        return await stack.enter_async_context(RealKafka.start(directory, compiler=FOR_LONG))
     if blueprint.kafka == EMBEDDED:
         return await stack.enter_async_context(EmbeddedKafka.start(directory))
     return None

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -23,14 +24,21 @@ _LINES_SHOWN = 15
 _LOG_TAIL_BYTES = 8192
 
 
-def answers(url: str) -> Probe:
-    """Is there a 200 at `url` now?"""
+def answers(
+    url: str, body: Mapping[str, object] | None = None, headers: Mapping[str, str] | None = None
+) -> Probe:
+    """Is there a 200 at `url` now? A body is posted, and then anything but 429 and 5xx will do."""
 
     async def probe() -> bool:
-        limit = aiohttp.ClientTimeout(total=2)
+        limit = aiohttp.ClientTimeout(total=10)
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            async with aiohttp.ClientSession(timeout=limit) as http, http.get(url) as answer:
-                return answer.status == 200  # noqa: PLR2004
+            async with (
+                aiohttp.ClientSession(timeout=limit, headers=headers) as http,
+                http.request("GET" if body is None else "POST", url, json=body) as answer,
+            ):
+                return answer.status == HTTPStatus.OK or (
+                    body is not None and answer.status < HTTPStatus.TOO_MANY_REQUESTS
+                )
         return False
 
     return probe

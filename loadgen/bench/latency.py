@@ -18,6 +18,7 @@ from loadgen.report.statistics import nearest_rank
 from shared.adapters.clock import SystemClock
 
 RATES: Final = (50, 100, 200)
+_WARM_RATE: Final = 100
 _HOUSE: Final = "house"
 _ENGINE: Final = "engine"
 _RAY: Final = "ray serve"
@@ -25,14 +26,18 @@ _RAY: Final = "ray serve"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How long to look: `windows` of `window_s` for each target at each rate."""
+    """How long to look: `windows` of `window_s` for each target at each rate.
 
+    Before that each target is warmed: a broker's JVM compiles what is hot for its first minute.
+    """
+
+    warm_up_s: float = 45.0
     window_s: float = 5.0
-    windows: int = 3
+    windows: int = 4
 
     @classmethod
     def quick(cls) -> "Effort":
-        return cls(window_s=2.0, windows=2)
+        return cls(warm_up_s=5.0, window_s=2.0, windows=2)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,7 +120,8 @@ async def _measure(urls: Mapping[str, str], effort: Effort) -> list[AtRate]:
         clients = {
             name: await stack.enter_async_context(Client.open(url)) for name, url in urls.items()
         }
-        await _window(clients, AtRate(rate=RATES[0]), effort, seed=0)
+        for client in clients.values():
+            await _send(client, _WARM_RATE, effort.warm_up_s, seed=0)
         measured = []
         for rate in RATES:
             at_rate = AtRate(rate=rate, began_at=clock.now())
@@ -132,10 +138,13 @@ async def _window(
     """Each target in turn, another one first each time, with the same arrivals."""
     names = list(clients)
     for name in (*names[seed % len(names) :], *names[: seed % len(names)]):
-        client = clients[name]
-        (model, *_) = await client.models()
-        requests = short_tasks(model, at_rate.rate, effort.window_s, seed)
-        at_rate.keep(name, await play(client, requests, Tally(total=len(requests))))
+        at_rate.keep(name, await _send(clients[name], at_rate.rate, effort.window_s, seed=seed))
+
+
+async def _send(client: Client, rate: int, for_s: float, *, seed: int) -> Played:
+    (model, *_) = await client.models()
+    requests = short_tasks(model, rate, for_s, seed)
+    return await play(client, requests, Tally(total=len(requests)))
 
 
 def _sheets(measured: Sequence[AtRate], traces: Path, busy: str) -> Sequence[Sheet]:

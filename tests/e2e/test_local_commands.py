@@ -1,0 +1,126 @@
+"""What a new user types, and what happens when it goes wrong."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+LOCAL = (sys.executable, "-m", "deploy.local")
+SERVICES = ("ingress", "classifier", "scheduler", "worker")
+
+
+@contextmanager
+def a_house(out: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """`up` on any port, once it has announced itself; it does not outlive the test."""
+    announced = out / "announced.json"
+    command = (*LOCAL, "up", "--port", "0", "--out", str(out), "--announce", str(announced))
+    up = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        _until(announced.exists, within_s=60, saying="the house announces itself")
+        yield up, json.loads(announced.read_text())
+    finally:
+        up.kill()
+        up.communicate()
+
+
+def test_ctrl_c_ends_every_process_of_the_house(tmp_path: Path) -> None:
+    with a_house(tmp_path) as (up, facts):
+        with urllib.request.urlopen(f"{facts['base_url']}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+
+        up.send_signal(signal.SIGINT)
+        status = up.wait(timeout=30)
+
+        assert status == 0
+        assert [pid for pid in facts["pids"].values() if psutil.pid_exists(pid)] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can promise it")
+def test_a_house_that_is_killed_outright_leaves_no_process_behind(tmp_path: Path) -> None:
+    with a_house(tmp_path) as (up, facts):
+        up.kill()
+        up.wait(timeout=10)
+
+        _until(
+            lambda: not any(psutil.pid_exists(pid) for pid in facts["pids"].values()),
+            within_s=15,
+            saying="every process has ended",
+        )
+
+
+def test_a_port_in_use_is_named_together_with_the_option_that_changes_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+
+        up = _run(*LOCAL, "up", "--port", str(port), "--out", str(tmp_path))
+
+    assert up.returncode == 1
+    assert f"port {port} is in use" in up.stderr
+    assert "--port" in up.stderr
+    assert "Traceback" not in up.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_without_its_settings_refuses_to_start_and_names_the_variable(
+    service: str,
+) -> None:
+    started = _run(sys.executable, "-m", f"services.{service}", env={"CATO_KAFKA_SERVERS": ""})
+
+    assert started.returncode == 2
+    assert "CATO_KAFKA_SERVERS" in started.stderr
+    assert "Traceback" not in started.stderr
+
+
+def test_an_engine_that_cannot_be_is_refused_by_name(tmp_path: Path) -> None:
+    up = _run(*LOCAL, "up", "--port", "0", "--engine", "abacus", "--out", str(tmp_path))
+
+    assert up.returncode == 1
+    assert "CATO_ENGINE" in up.stderr
+    assert "simulated" in up.stderr
+
+
+def test_the_demo_shows_what_was_kept_and_leaves_nothing_running(tmp_path: Path) -> None:
+    before = {process.pid for process in psutil.process_iter()}
+
+    demo = _run(*LOCAL, "demo", "--port", "0", "--seconds", "5", "--out", str(tmp_path))
+
+    assert demo.returncode == 0, demo.stderr
+    assert "completion" in demo.stdout
+    assert (tmp_path / "report.html").exists()
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report
+    left = [
+        process.cmdline()
+        for process in psutil.process_iter()
+        if process.pid not in before and "services." in " ".join(process.cmdline())
+    ]
+    assert left == []
+
+
+def _run(*command: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def _until(is_so: Callable[[], bool], *, within_s: float, saying: str) -> None:
+    limit_at = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < limit_at, f"not within {within_s:g} s: {saying}"
+        time.sleep(0.02)
