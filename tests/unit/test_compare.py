@@ -68,9 +68,22 @@ def test_slo_capacity_counts_only_what_somebody_could_have_kept() -> None:
 def test_the_command_writes_a_table_rows_and_plots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = "--policies edf cato --loads 1 --seeds 7 --duration 5 --processes 1 --out".split()
+    told = "--policies edf cato --loads 1 --seeds 7 --duration 5 --processes 1 --out"
+        "--policies",
+        "edf",
+        "cato",
+        "--loads",
+        "1",
+        "--seeds",
+        "7",
+        "--duration",
+        "5",
+        "--processes",
+        "1",
+        "--out",
+    ]
 
-    assert main(["compare", *told, str(tmp_path)]) == 0
+    assert main(["compare", *told.split(), str(tmp_path)]) == 0
 
     rows = json.loads((tmp_path / "compare.json").read_bytes())
     assert [row["policy"] for row in rows] == ["edf", "cato"]
