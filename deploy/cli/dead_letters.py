@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from shared.messages.bus import Bus, Subscription
-from shared.messages.catalogue import DeadLettered
+from shared.messages.pool import DeadLettered
 from shared.telemetry.tracing import trace_id_of
 
 # Validation errors quote what they could not read.

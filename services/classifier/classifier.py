@@ -109,7 +109,7 @@ class Classifier:
             task = message.task
             slack_s = task.deadline_at - now
             labels = {names.HOP: names.SPAN_CLASSIFY, names.LATENCY_CLASS: task.latency_class}
-            deadline_slack.record(slack_s, labels)
+            deadline_slack.record(max(0.0, slack_s), labels)
             if task.traceparent is not None:
                 _record_span(task, now, slack_s)
 

@@ -10,7 +10,7 @@ from shared.domain.errors import NoWorker, Overloaded
 from shared.domain.outcome import DropReason
 from shared.domain.task import LatencyClass, Promise
 from shared.messages.body import Body
-from shared.messages.catalogue import BacklogReported, ClassBacklog
+from shared.messages.pool import BacklogReported, ClassBacklog
 from shared.tasks import TASKS
 from shared.tasks.fim import has_fim_markers
 

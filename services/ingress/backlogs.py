@@ -7,7 +7,7 @@ from typing import Final
 from services.ingress.admission import Backlog
 from shared.domain.clock import Clock
 from shared.messages.bus import Bus, Record, Start, Subscription
-from shared.messages.catalogue import BacklogReported
+from shared.messages.pool import BacklogReported
 
 _REPORTS: Final = Subscription(
     message=BacklogReported, topic=BacklogReported.base_topic, start=Start.LATEST

@@ -59,11 +59,19 @@ class Endings:
         return await self._settle(ending, by_attempt=True)
 
     async def give_up(
-        self, task: Task, outcome: Outcome, *, error: str | None = None, wait_s: float | None = None
+        self,
+        task: Task,
+        outcome: Outcome,
+        *,
+        error: str | None = None,
+        is_refused: bool = False,
     ) -> bool:
-        """It ends without an answer; whoever runs it is told to stop."""
+        """It ends without an answer; whoever runs it is told to stop.
+
+        `is_refused`: no engine of the pool would ever take it.
+        """
         ending = self._ending(task, outcome).model_copy(
-            update={"error": error, "retry_after_s": wait_s}
+            update={"error": error, "is_refused": is_refused}
         )
         return await self._settle(ending, by_attempt=False)
 

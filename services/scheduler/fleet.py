@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from shared.messages.catalogue import WorkerReported
+from shared.messages.pool import WorkerReported
 
 
 def wire_name(report: WorkerReported) -> str:

@@ -6,7 +6,8 @@ import binascii
 from pydantic import ValidationError
 
 from shared.domain.task import LatencyClass, Prediction, Promise, Task
-from shared.messages.catalogue import DeadLettered, TaskClassified, TaskSubmitted
+from shared.messages.catalogue import TaskClassified, TaskSubmitted
+from shared.messages.pool import DeadLettered
 
 _UNKNOWN_KIND = "unknown"
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from shared.domain.task import Task
-from shared.messages.catalogue import AttemptEnded, BacklogReported, TaskEnded
+from shared.messages.catalogue import AttemptEnded, TaskEnded
+from shared.messages.pool import BacklogReported
 from shared.tasks import TASKS
 from shared.telemetry import instruments, names
 from shared.telemetry.attainment import RecentPromises

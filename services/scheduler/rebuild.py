@@ -11,7 +11,8 @@ from services.scheduler.watch import low_water_group
 from shared.domain.clock import Clock
 from shared.domain.task import LatencyClass, TaskId
 from shared.messages.bus import Bus, Record, Start, Subscription
-from shared.messages.catalogue import RunningTask, TaskClassified, TaskEnded, WorkerReported
+from shared.messages.catalogue import TaskClassified, TaskEnded
+from shared.messages.pool import RunningTask, WorkerReported
 from shared.scheduling.queue import DeadlineQueue, Entry, Lease, Snapshot
 from shared.telemetry import instruments, names
 

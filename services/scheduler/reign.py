@@ -17,16 +17,9 @@ from shared.domain.clock import Clock
 from shared.domain.errors import Deposed, Unavailable
 from shared.domain.task import LatencyClass
 from shared.messages.bus import Bus, Record, Start, Subscription
-from shared.messages.catalogue import (
-    AttemptEnded,
-    DeadLettered,
-    LeaderElected,
-    TaskCancelled,
-    TaskClassified,
-    TaskDispatched,
-    WorkerReported,
-)
+from shared.messages.catalogue import AttemptEnded, TaskCancelled, TaskClassified, TaskDispatched
 from shared.messages.message import Message
+from shared.messages.pool import DeadLettered, LeaderElected, WorkerReported
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.queue import DeadlineQueue, Snapshot
 from shared.telemetry import instruments, names

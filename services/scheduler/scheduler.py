@@ -15,15 +15,8 @@ from shared.domain.outcome import Attempt, Outcome
 from shared.domain.task import Task
 from shared.messages.body import Body
 from shared.messages.bus import Bus, Record
-from shared.messages.catalogue import (
-    AttemptEnded,
-    DeadLettered,
-    TaskCancelled,
-    TaskClassified,
-    TaskDispatched,
-    WorkerAdmitted,
-    WorkerReported,
-)
+from shared.messages.catalogue import AttemptEnded, TaskCancelled, TaskClassified, TaskDispatched
+from shared.messages.pool import DeadLettered, WorkerAdmitted, WorkerReported
 from shared.scheduling.plan import Assignment, plan
 from shared.scheduling.queue import Claim, DeadlineQueue, Entry, Lease, Put
 
@@ -231,7 +224,9 @@ class Scheduler:
             case Attempt.COMPLETED:
                 await self.endings.finish(held.task, attempt)
             case Attempt.REFUSED:
-                await self.endings.give_up(held.task, Outcome.FAILED, error=attempt.error)
+                await self.endings.give_up(
+                    held.task, Outcome.FAILED, error=attempt.error, is_refused=True
+                )
             case Attempt.FAILED:
                 await self.take_back(held, reason=attempt.error or "the engine failed")
             case Attempt.RETURNED | Attempt.ABORTED:

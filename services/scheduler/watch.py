@@ -10,7 +10,8 @@ from services.scheduler.scheduler import Scheduler
 from shared.domain.errors import Deposed, Unavailable
 from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, ReplyAddress, Task
-from shared.messages.catalogue import BacklogReported, ClassBacklog, TaskClassified
+from shared.messages.catalogue import TaskClassified
+from shared.messages.pool import BacklogReported, ClassBacklog
 from shared.scheduling.forecast import Pace, Wait, forecast
 from shared.telemetry import instruments
 

@@ -14,7 +14,8 @@ from shared.domain.errors import CatoError
 from shared.domain.outcome import FinishReason
 from shared.domain.task import Prediction
 from shared.messages.body import Body
-from shared.messages.catalogue import EngineLoad, Usage
+from shared.messages.catalogue import Usage
+from shared.messages.pool import EngineLoad
 from shared.scheduling.step_time import EngineProfile
 
 # Of one attempt: two attempts of one task may meet in an engine.

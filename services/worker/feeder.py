@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from services.worker.engine import JobId
 from shared.domain.task import Task
-from shared.messages.catalogue import EngineLoad
+from shared.messages.pool import EngineLoad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

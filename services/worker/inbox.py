@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from services.worker.roster import Identity
 from shared.messages.bus import Bus, Record, Start, Subscription
-from shared.messages.catalogue import TaskDispatched, TaskRevoked, WorkerAdmitted
+from shared.messages.catalogue import TaskDispatched, TaskRevoked
+from shared.messages.pool import WorkerAdmitted
 
 Dispatches = Callable[[Sequence[Record[TaskDispatched]]], Awaitable[None]]
 Revocations = Callable[[Sequence[Record[TaskRevoked]]], Awaitable[None]]

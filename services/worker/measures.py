@@ -2,7 +2,7 @@
 
 from services.worker.roster import Run
 from shared.domain.outcome import Attempt
-from shared.messages.catalogue import EngineLoad
+from shared.messages.pool import EngineLoad
 from shared.tasks import TASKS
 from shared.telemetry import instruments, names
 from shared.telemetry.spans import Attributes
@@ -47,7 +47,7 @@ def _hop(
     run: Run, span: str, *, start_at: float, end_at: float, facts: Attributes | None = None
 ) -> None:
     slack_s = run.task.deadline_at - end_at
-    instruments.deadline_slack.record(slack_s, {names.HOP: span, names.KIND: _kind(run)})
+    instruments.deadline_slack.record(max(0.0, slack_s), {names.HOP: span, names.KIND: _kind(run)})
     record_span(
         span,
         parent=run.task.traceparent,

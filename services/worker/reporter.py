@@ -13,7 +13,7 @@ from services.worker.roster import Identity, Roster, Run
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.messages.bus import Bus, Position
-from shared.messages.catalogue import WorkerReported
+from shared.messages.pool import WorkerReported
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from services.worker.feeder import Waiting
 from shared.domain.fence import Fence
 from shared.domain.outcome import Attempt, FinishReason
 from shared.domain.task import Task, TaskId
-from shared.messages.catalogue import RunningTask, TaskDispatched, Usage
+from shared.messages.catalogue import TaskDispatched, Usage
+from shared.messages.pool import RunningTask
 
 AttemptKey = tuple[TaskId, Fence]
 

@@ -13,8 +13,8 @@ from shared.domain.clock import Clock
 from shared.domain.errors import Deposed, Unavailable
 from shared.domain.task import TaskId
 from shared.messages.bus import Bus, M, Position, Record
-from shared.messages.catalogue import DeadLettered
 from shared.messages.message import Message
+from shared.messages.pool import DeadLettered
 
 log = logging.getLogger(__name__)
 

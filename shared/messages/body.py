@@ -1,4 +1,4 @@
-"""The body is what the client wrote; only classifier and engine read it, everybody else carries it."""
+"""The body is what the client wrote; classifier and engine read it, everybody else carries it."""
 
 from typing import Literal
 

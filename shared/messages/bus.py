@@ -72,7 +72,7 @@ class Bus(Protocol):
         *,
         caught_up: Callable[[], None] = lambda: None,
     ) -> None:
-        """Hand over batches until cancelled; offsets are committed after `handle`, at most 1 s late.
+        """Hand over batches until cancelled; offsets are committed after `handle`, at most 1 s on.
 
         `caught_up` is called once, when all that lay there at the start has been handled.
         A record that does not parse goes to dead.letters with the reason. `handle` may raise
@@ -85,7 +85,7 @@ class Bus(Protocol):
     def replay(
         self, subscription: Subscription[M], *, since: Mapping[int, int] | None = None
     ) -> AsyncIterator[Record[M]]:
-        """Read once from `since` (partition -> offset; default: the beginning) to the present end."""
+        """Read once from `since` (partition -> offset; default: beginning) to the present end."""
         ...
 
     async def committed(self, topic: str, group: str) -> Mapping[int, int]:

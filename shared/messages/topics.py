@@ -7,9 +7,6 @@ from typing import Final
 from shared.domain.task import LatencyClass
 from shared.messages.catalogue import (
     AttemptEnded,
-    BacklogReported,
-    DeadLettered,
-    LeaderElected,
     TaskCancelled,
     TaskClassified,
     TaskDispatched,
@@ -17,10 +14,15 @@ from shared.messages.catalogue import (
     TaskRevoked,
     TaskSubmitted,
     TokensProduced,
+)
+from shared.messages.message import Message
+from shared.messages.pool import (
+    BacklogReported,
+    DeadLettered,
+    LeaderElected,
     WorkerAdmitted,
     WorkerReported,
 )
-from shared.messages.message import Message
 
 # 256 KiB of control characters are 1.6 MB of JSON. Brokers must take this and a batch's own head.
 MAX_RECORD_BYTES: Final = 2 * 1024 * 1024

@@ -31,7 +31,8 @@ class FimTemplate:
 
 
 # As the model cards and reference implementations write them. DeepSeek's marks have wide
-# bars (U+FF5C) and low blocks (U+2581) in them. The blanks around CodeLlama's marks belong to the format.
+# bars (U+FF5C) and low blocks (U+2581) in them. The blanks around CodeLlama's marks belong to
+# the format.
 FIM_TEMPLATES: Final[Mapping[str, FimTemplate]] = {
     "qwen2.5-coder": FimTemplate(
         opening="<|fim_prefix|>",

@@ -19,10 +19,8 @@ TTFT_BUCKETS: Final = (
 DURATION_BUCKETS: Final = tuple(0.01 * 2**power for power in range(14))
 TPOT_BUCKETS: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 SHORT_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2.0)
-SLACK_BUCKETS: Final = (
-    *(-10.0, -2.5, -1.0, -0.5, -0.25, -0.1, 0.0),
-    *(0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 20.0),
-)
+# Histograms hold no negative values: what is late falls into the first bucket.
+SLACK_BUCKETS: Final = (*(0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 20.0),)
 RATIO_BUCKETS: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0, 10.0)
 
 _meter = metrics.get_meter("cato")

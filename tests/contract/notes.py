@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import ClassVar
 
 from shared.messages.bus import Bus, Record, Start, Subscription
-from shared.messages.catalogue import DeadLettered
 from shared.messages.message import Message
+from shared.messages.pool import DeadLettered
 
 WITHIN_S = 20.0
 

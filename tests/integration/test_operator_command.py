@@ -11,7 +11,7 @@ from deploy.local.embedded_kafka import EmbeddedKafka
 from deploy.local.real_kafka import RealKafka
 from deploy.local.redis import LocalRedis
 from shared.adapters.kafka_from_settings import connect_kafka
-from shared.messages.catalogue import DeadLettered
+from shared.messages.pool import DeadLettered
 from shared.runtime.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]

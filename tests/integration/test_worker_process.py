@@ -18,13 +18,9 @@ from deploy.local.embedded_kafka import EmbeddedKafka
 from shared.adapters.kafka_bus import KafkaBus
 from shared.domain.outcome import Attempt
 from shared.messages.bus import Record, Start, Subscription
-from shared.messages.catalogue import (
-    AttemptEnded,
-    TokensProduced,
-    WorkerAdmitted,
-    WorkerReported,
-)
+from shared.messages.catalogue import AttemptEnded, TokensProduced
 from shared.messages.message import Message
+from shared.messages.pool import WorkerAdmitted, WorkerReported
 from tests.contract.engine_promises import until
 from tests.stories.worker_bench import a_dispatch
 

@@ -25,16 +25,9 @@ from shared.adapters.memory_reply_leases import MemoryReplyLeases
 from shared.domain.fence import Fence
 from shared.domain.outcome import FinishReason, Outcome
 from shared.domain.task import LatencyClass
-from shared.messages.catalogue import (
-    BacklogReported,
-    ClassBacklog,
-    TaskCancelled,
-    TaskEnded,
-    TaskSubmitted,
-    TokensProduced,
-    Usage,
-)
+from shared.messages.catalogue import TaskCancelled, TaskEnded, TaskSubmitted, TokensProduced, Usage
 from shared.messages.message import Message
+from shared.messages.pool import BacklogReported, ClassBacklog
 from tests.stories.http_clients import Client
 
 M = TypeVar("M", bound=Message)

@@ -16,17 +16,15 @@ from shared.domain.task import Task, TaskId
 from shared.messages.body import Body
 from shared.messages.catalogue import (
     AttemptEnded,
-    RunningTask,
     TaskCancelled,
     TaskClassified,
     TaskDispatched,
     TaskEnded,
     TaskRevoked,
     Usage,
-    WorkerAdmitted,
-    WorkerReported,
 )
 from shared.messages.message import Message
+from shared.messages.pool import RunningTask, WorkerAdmitted, WorkerReported
 from tests.builders import HERE, a_backlog
 
 M = TypeVar("M", bound=Message)

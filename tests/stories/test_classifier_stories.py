@@ -13,7 +13,8 @@ from shared.domain.fence import Fence
 from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, Promise, ReplyAddress, TaskId
 from shared.messages.body import Body, ChatMessage
-from shared.messages.catalogue import DeadLettered, TaskClassified, TaskEnded, TaskSubmitted, Usage
+from shared.messages.catalogue import TaskClassified, TaskEnded, TaskSubmitted, Usage
+from shared.messages.pool import DeadLettered
 from shared.telemetry import names
 from shared.telemetry.tracing import Memory, keep_spans
 

@@ -3,12 +3,8 @@
 import asyncio
 
 from shared.domain.outcome import Attempt, Outcome
-from shared.messages.catalogue import (
-    BacklogReported,
-    TaskClassified,
-    TaskDispatched,
-    TaskEnded,
-)
+from shared.messages.catalogue import TaskClassified, TaskDispatched, TaskEnded
+from shared.messages.pool import BacklogReported
 from tests.builders import a_task
 from tests.stories.scheduling import Pool, ScriptedWorker, revoked
 

@@ -7,10 +7,8 @@ from services.scheduler.scheduler import Knobs
 from shared.domain.outcome import Attempt, Outcome
 from shared.domain.task import TaskId
 from shared.messages.body import Body
-from shared.messages.catalogue import (
-    DeadLettered,
-    TaskSubmitted,
-)
+from shared.messages.catalogue import TaskEnded, TaskSubmitted
+from shared.messages.pool import DeadLettered
 from tests.builders import HERE, a_task
 from tests.stories.scheduling import Garbage, Pool, ScriptedWorker
 
@@ -77,6 +75,21 @@ async def test_a_task_that_fails_on_every_worker_becomes_a_dead_letter() -> None
         (letter,) = pool.told(DeadLettered)
         assert letter.task_id == "t"
         assert letter.reason == "started 2 times; the last time the engine said no"
+
+
+async def test_a_task_that_no_engine_would_take_is_refused_and_not_tried_again() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=60))
+
+        await worker.take("t")
+        await worker.end("t", Attempt.REFUSED)
+        await pool.until(lambda: "t" in pool.outcomes(), within_s=1, saying="t ends")
+
+        (ending,) = pool.told(TaskEnded)
+        assert ending.outcome is Outcome.FAILED
+        assert ending.is_refused
+        assert len(worker.mine()) == 1
 
 
 async def test_a_task_that_was_handed_back_unstarted_has_lost_no_attempt() -> None:

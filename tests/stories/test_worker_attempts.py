@@ -10,8 +10,9 @@ import pytest
 from shared.domain.fence import Fence
 from shared.domain.outcome import Attempt, FinishReason
 from shared.messages.body import Body
-from shared.messages.catalogue import TokensProduced, WorkerAdmitted
+from shared.messages.catalogue import TokensProduced
 from shared.messages.message import Message
+from shared.messages.pool import WorkerAdmitted
 from shared.telemetry import names
 from shared.telemetry.tracing import Memory, keep_spans
 from tests.builders import a_task

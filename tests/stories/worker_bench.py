@@ -18,15 +18,9 @@ from shared.domain.fence import Fence
 from shared.domain.task import Task, TaskId
 from shared.messages.body import Body
 from shared.messages.bus import Position
-from shared.messages.catalogue import (
-    AttemptEnded,
-    TaskDispatched,
-    TaskRevoked,
-    TokensProduced,
-    WorkerAdmitted,
-    WorkerReported,
-)
+from shared.messages.catalogue import AttemptEnded, TaskDispatched, TaskRevoked, TokensProduced
 from shared.messages.message import Message
+from shared.messages.pool import WorkerAdmitted, WorkerReported
 from shared.scheduling.step_time import EngineProfile, StepTime
 from tests.builders import REFERENCE, a_task
 

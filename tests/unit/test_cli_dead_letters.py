@@ -5,7 +5,7 @@ import base64
 from deploy.cli.dead_letters import dead_letter_lines
 from shared.adapters.memory_bus import MemoryBus
 from shared.domain.task import TaskId
-from shared.messages.catalogue import DeadLettered
+from shared.messages.pool import DeadLettered
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

@@ -6,7 +6,7 @@ from services.ingress.admission import Backlog, Wish, admit, wish_of
 from shared.domain.errors import NoWorker, Overloaded, TaskRejected
 from shared.domain.task import LatencyClass, Promise
 from shared.messages.body import Body
-from shared.messages.catalogue import BacklogReported, ClassBacklog
+from shared.messages.pool import BacklogReported, ClassBacklog
 
 
 def a_backlog(

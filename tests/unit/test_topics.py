@@ -2,15 +2,16 @@
 
 import inspect
 
-from shared.messages import catalogue
+from shared.messages import catalogue, pool
 from shared.messages.message import Message
 from shared.messages.topics import MAX_RECORD_BYTES, TOPICS
 
 
-def test_every_message_of_the_catalogue_has_a_topic() -> None:
+def test_every_message_has_a_topic() -> None:
     classes = {
         value
-        for _, value in inspect.getmembers(catalogue, inspect.isclass)
+        for module in (catalogue, pool)
+        for _, value in inspect.getmembers(module, inspect.isclass)
         if issubclass(value, Message) and value is not Message
     }
 

@@ -33,7 +33,7 @@ from services.worker.engines.sse import EventLines, MalformedStream
 from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.errors import SettingsError
-from shared.messages.catalogue import EngineLoad
+from shared.messages.pool import EngineLoad
 from shared.scheduling.step_time import EngineProfile
 from shared.tasks.fim import FIM_TEMPLATES, fim_template_for
 

@@ -16,7 +16,8 @@ from services.worker.engines.synthetic import content_hash, synthetic_tokens, tr
 from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.outcome import FinishReason
-from shared.messages.catalogue import EngineLoad, Usage
+from shared.messages.catalogue import Usage
+from shared.messages.pool import EngineLoad
 from shared.scheduling.batching import Batch, Sequence, Step
 from shared.scheduling.step_time import EngineProfile
 
