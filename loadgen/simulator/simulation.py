@@ -48,7 +48,7 @@ class Simulation:
             for number in range(house.workers)
         ]
         self.dispatcher = Dispatcher(
-            backlog=Backlog(policy=house.policy, cost=house.cost),
+            backlog=Backlog(policy=house.policy, cost=house.cost, workers=house.workers),
             seats=[Seat(_unknown(number, house.slots)) for number in range(house.workers)],
             hop_s=house.hop_s,
             starvation_s=house.starvation_s,

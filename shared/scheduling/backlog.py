@@ -32,10 +32,14 @@ class _Place:
 
 @dataclass(slots=True, kw_only=True)
 class Backlog:
-    """Adding, removing and letting go cost O(log n); walking costs only what is walked."""
+    """Adding, removing and letting go cost O(log n); walking costs only what is walked.
+
+    `workers`: how many share the work; whoever knows the fleet keeps it right.
+    """
 
     policy: Policy
     cost: Cost
+    workers: int = 1
     queued: Counter[LatencyClass] = field(default_factory=Counter)
     work_s: defaultdict[LatencyClass, float] = field(default_factory=lambda: defaultdict(float))
     _places: dict[TaskId, _Place] = field(default_factory=dict)
@@ -116,15 +120,18 @@ class Backlog:
         """Those received before that instant, oldest first."""
         return self._due(self._by_age, received_at)
 
+    def pressure_s(self) -> float:
+        """How long the fleet would work on what waits."""
+        return sum(self.work_s.values()) / max(1, self.workers)
+
     def ahead_of(self, task: Task) -> int:
         """How many would be served before this newcomer?"""
-        key = (_total(self.policy.rank(task, self.cost)), task.id)
-        return int(self._order.bisect_left(key))
+        return int(self._order.bisect_left(self._key(task)))
 
     def _placed(self, task: Task) -> _Place:
         return _Place(
             task,
-            (_total(self.policy.rank(task, self.cost)), task.id),
+            self._key(task),
             (
                 _instant(None if task.useful_s is None else task.received_at + task.useful_s),
                 task.id,
@@ -134,6 +141,9 @@ class Backlog:
             _due(self.policy.doomed_at(task, self.cost), task.id),
             _finite(self.cost.work_s(task)),
         )
+
+    def _key(self, task: Task) -> Key:
+        return (_total(self.policy.rank(task, self.cost, self.pressure_s())), task.id)
 
     def _due(self, instants: SortedList, now: float) -> Iterator[Task]:
         for at, task_id in instants:

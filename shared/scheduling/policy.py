@@ -77,8 +77,11 @@ class Policy(Protocol):
         """The one to run in its workers."""
         ...
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
-        """Smaller goes first; fixed for as long as the task waits."""
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
+        """Smaller goes first; fixed for as long as the task waits.
+
+        `pressure_s` is how long the fleet would work on what was waiting when it came.
+        """
         ...
 
     def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:

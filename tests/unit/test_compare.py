@@ -69,19 +69,6 @@ def test_the_command_writes_a_table_rows_and_plots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = "--policies edf cato --loads 1 --seeds 7 --duration 5 --processes 1 --out"
-        "--policies",
-        "edf",
-        "cato",
-        "--loads",
-        "1",
-        "--seeds",
-        "7",
-        "--duration",
-        "5",
-        "--processes",
-        "1",
-        "--out",
-    ]
 
     assert main(["compare", *told.split(), str(tmp_path)]) == 0
 

@@ -1,5 +1,6 @@
 """Whose promise can still be kept, and at what price? Dispatch is the pacemaker."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,36 +13,42 @@ from shared.scheduling.policy import Rank, WorkerView, soonest_drained
 class Cato:
     """Deadline first when there is time, short first when there is not, the doomed out of the way.
 
-    `price`: how many seconds of slack a second of prefill costs a task in the order.
+    `price_calm`, `price_rush`: how many seconds of slack a second of prefill costs a task in the
+    order, with little waiting (`calm_s` of work for the fleet) and with much (`rush_s`).
     `paced_share`: whole answers are begun while this share of their promise is left to decode in.
-    `hop_s`: what a dispatch takes, and what else keeps a prompt from its engine.
+    `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
     """
 
-    price: float = 20.0
+    price_calm: float = 5.0
+    price_rush: float = 20.0
+    calm_s: float = 0.2
+    rush_s: float = 1.0
     paced_share: float = 0.6
+    margin_s: float = 0.012
     window_s: float = 0.005
     late_window_s: float = 0.0
-    hop_s: float = 0.012
     work_conserving: bool = False
     starvation_bound_s: float | None = None
     feeder: str = "holding"
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
-        return (self._latest_start_at(task, cost) + self.price * cost.prefill_s(task),)
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
+        price_s = self._price(pressure_s) * cost.prefill_s(task)
+        return (self.doomed_at(task, cost) + price_s,)
 
     def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
         return soonest_drained(free, now)
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
-        return self._latest_start_at(task, cost)
+        return task.deadline_at - cost.paced_s(task, self.paced_share) - self.margin_s
 
     def hopeless_at(self, task: Task, cost: Cost) -> float:
         if task.useful_s is None:
-            return float("inf")
-        return task.received_at + task.useful_s - cost.promised_s(task) - self.hop_s
+            return math.inf
+        return task.received_at + task.useful_s - cost.promised_s(task) - self.margin_s
 
     def engine_priority(self, task: Task, cost: Cost) -> int:
         return 0
 
-    def _latest_start_at(self, task: Task, cost: Cost) -> float:
-        return task.deadline_at - cost.paced_s(task, self.paced_share) - self.hop_s
+    def _price(self, pressure_s: float) -> float:
+        rush = (pressure_s - self.calm_s) / (self.rush_s - self.calm_s)
+        return self.price_calm + (self.price_rush - self.price_calm) * min(1.0, max(0.0, rush))

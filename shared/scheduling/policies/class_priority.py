@@ -17,7 +17,7 @@ ORDER: Final[Mapping[LatencyClass, int]] = {
 class ClassPriority(Eager):
     """What static request priorities give; blind to how close each deadline is."""
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         return (ORDER[task.latency_class], task.priority, task.received_at)
 
     def engine_priority(self, task: Task, cost: Cost) -> int:

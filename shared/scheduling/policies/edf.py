@@ -10,7 +10,7 @@ class EarliestDeadlineFirst(Eager):
 
     starvation_bound_s: float | None = PATIENCE_S
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         return (task.deadline_at,)
 
     def engine_priority(self, task: Task, cost: Cost) -> int:

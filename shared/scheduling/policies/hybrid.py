@@ -22,7 +22,7 @@ class Hybrid:
     starvation_bound_s: float | None = None
     feeder: str = "fcfs"
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         tokens = task.prediction.prompt_tokens + task.prediction.output_tokens_p50
         return (task.deadline_at + self.per_token_s * tokens,)
 

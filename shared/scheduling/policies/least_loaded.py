@@ -8,5 +8,5 @@ from shared.scheduling.policy import Eager, Rank
 class LeastLoaded(Eager):
     """The strongest of the policies that know nothing of deadlines, while all tasks are alike."""
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         return (task.received_at,)

@@ -13,7 +13,7 @@ class LeastSlackFirst(Eager):
 
     starvation_bound_s: float | None = PATIENCE_S
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         return (cost.latest_start_at(task),)
 
     def engine_priority(self, task: Task, cost: Cost) -> int:

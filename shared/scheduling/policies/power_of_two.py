@@ -14,7 +14,7 @@ class PowerOfTwo(Eager):
     The lot is a hash of the task's id, so that the choice can be repeated.
     """
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         return (task.received_at,)
 
     def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:

@@ -10,7 +10,7 @@ from shared.scheduling.policy import Eager, Rank, WorkerView
 class RoundRobin(Eager):
     """Fair and simple; one burst of long tasks ruins everybody's completions."""
 
-    def rank(self, task: Task, cost: Cost) -> Rank:
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         return (task.received_at,)
 
     def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
