@@ -11,6 +11,7 @@ from shared.domain.task import Task
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.plan import Plan, plan
 from shared.scheduling.policy import WorkerView
+from shared.scheduling.residual import drained_at
 
 
 @dataclass(slots=True)
@@ -43,11 +44,9 @@ class Dispatcher:
         seat = self.seats[report.worker]
         while len(seat.unheard) > seat.sent - report.received:
             seat.unheard.popleft()
-        drained_at = report.at + report.residual_s
-        for there_at, prefill_s in seat.unheard:
-            drained_at = max(drained_at, there_at) + prefill_s
+        at = drained_at(reported_at=report.at, residual_s=report.residual_s, unheard=seat.unheard)
         held = report.held + len(seat.unheard)
-        self._set(report.worker, replace(seat.view, held=held, drained_at=drained_at))
+        self._set(report.worker, replace(seat.view, held=held, drained_at=at))
 
     def step(self, now: float) -> Plan:
         self._open_in_time(now)

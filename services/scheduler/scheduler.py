@@ -23,6 +23,8 @@ from shared.scheduling.queue import Claim, DeadlineQueue, Entry, Lease, Put
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 0.2
+# What a timer of the loop can tell apart; looking sooner would only spin.
+_BREATH_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +97,11 @@ class Scheduler:
             if task is not None and await self._put_alone(task):
                 await self.endings.give_up(task, Outcome.DEAD_LETTERED, error=record.message.reason)
 
-    async def step(self) -> None:
-        """Plan on the mirror, then act: an atomic claim each, then the dispatch."""
+    async def step(self) -> float:
+        """Plan on the mirror, then act: an atomic claim each, then the dispatch.
+
+        Returns when to look again if nothing happens.
+        """
         now = self._now()
         decided = plan(
             self.mirror.backlog,
@@ -106,21 +111,26 @@ class Scheduler:
         )
         for task in decided.expired:
             await self.endings.give_up(task, Outcome.EXPIRED)
+        for task in decided.shed:
+            await self.endings.give_up(task, Outcome.SHED)
         if decided.dispatch:
             await self._dispatch(decided.dispatch, now)
+        return decided.look_again_at
 
     async def keep_stepping(self) -> None:
         """A step on every change, and one a while later, because worth runs out unannounced."""
+        pause_s = _PAUSE_S
         while True:
             try:
-                async with asyncio.timeout(_PAUSE_S):
+                async with asyncio.timeout(pause_s):
                     await self.mirror.changed.wait()
             except TimeoutError:
                 pass
             self.mirror.changed.clear()
             began = self.endings.clock.monotonic()
             try:
-                await self.step()
+                look_again_at = await self.step()
+                pause_s = min(_PAUSE_S, max(_BREATH_S, look_again_at - self._now()))
                 self.measures.stepped(self.endings.clock.monotonic() - began)
             except Unavailable as error:
                 log.warning("step postponed", extra={"reason": str(error)})
@@ -259,7 +269,7 @@ class Scheduler:
         for running in report.tasks:
             held = self.mirror.speaker(running.task_id, running.fence)
             if held is not None and held.lease.worker == wire_name(report):
-                held.reported_at = now
+                self.mirror.heard(held, now)
                 held.streamed |= running.streamed
 
 

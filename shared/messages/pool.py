@@ -33,6 +33,7 @@ class WorkerReported(Message):
     """worker -> scheduler, every 100 ms and on change: I live, this is what I hold.
 
     Renews the leases of what it lists. `partition` is None until the worker was admitted.
+    `residual_s`: how long it will still prefill what it lists.
     """
 
     base_topic: ClassVar[str] = "workers.reported"
@@ -46,6 +47,7 @@ class WorkerReported(Message):
     profile: str
     tasks: tuple[RunningTask, ...] = ()
     load: EngineLoad = EngineLoad()
+    residual_s: float = 0.0
     draining: bool = False
 
     def key(self) -> str:

@@ -20,9 +20,9 @@ class Cato:
     """
 
     price_calm: float = 5.0
-    price_rush: float = 20.0
+    price_rush: float = 30.0
     calm_s: float = 0.2
-    rush_s: float = 1.0
+    rush_s: float = 1.5
     paced_share: float = 0.6
     margin_s: float = 0.012
     window_s: float = 0.005
