@@ -61,7 +61,8 @@ class House:
             broker = await _broker(blueprint, stack)
             servers = broker.bootstrap if broker else blueprint.kafka
             redis = await _redis(blueprint, stack)
-            await create_topics(servers)
+            prefix = blueprint.settings.get("CATO_TOPIC_PREFIX", "")
+            await create_topics(servers, topic_prefix=prefix)
             household = await stack.enter_async_context(
                 Household.open(blueprint.directory / "logs", drain_s=blueprint.drain_s)
             )

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _BEAT_S = 0.1
 _SLOW_BEATS = 10  # once a second
 _RESEND_AFTER_S = 0.3
+_LISTEN_S = 1.0
 # Longer than a reply lease lives: an ingress that only lost Redis for a while keeps its tasks.
 _CLIENT_GONE_AFTER_S = 15.0
 
@@ -129,6 +130,8 @@ class Watch:
     async def _report(self, now: float) -> None:
         mirror, knobs = self.scheduler.mirror, self.scheduler.knobs
         views = mirror.views(now, knobs.lease_s)
+        if not views and now - mirror.fleet.watched_since < _LISTEN_S:
+            return  # A new leader has heard of nobody yet; that does not mean there is nobody.
         waits = forecast(
             mirror.backlog, views, typical=mirror.typical.values(), pace=self.pace, now=now
         )

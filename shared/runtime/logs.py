@@ -24,6 +24,8 @@ def configure_logs(*, level: str = "INFO", form: LogFormat | None = None) -> Non
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # aiokafka tells of every rebalance and retry, which the house reports in its own words.
     logging.getLogger("aiokafka").setLevel(max(logging.WARNING, logging.getLogger().level))
+    # Ten times a second it tells that a topic is missing; what needs the topic says so once.
+    logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)
 
 
 class JsonLines(logging.Formatter):

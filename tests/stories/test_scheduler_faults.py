@@ -8,7 +8,7 @@ from shared.domain.outcome import Attempt, Outcome
 from shared.domain.task import TaskId
 from shared.messages.body import Body
 from shared.messages.catalogue import TaskEnded, TaskSubmitted
-from shared.messages.pool import DeadLettered
+from shared.messages.pool import BacklogReported, DeadLettered
 from tests.builders import HERE, a_task
 from tests.stories.scheduling import Garbage, Pool, ScriptedWorker
 
@@ -135,6 +135,21 @@ async def test_a_hot_standby_finishes_what_a_dead_leader_began() -> None:
 
         assert set(pool.outcomes().values()) == {Outcome.COMPLETED}
         assert len(worker.mine()) == 2, "nothing was started twice"
+
+
+async def test_a_new_leader_never_says_that_there_is_no_worker_before_it_has_listened() -> None:
+    async with Pool.open() as pool:
+        await ScriptedWorker(pool=pool).start()
+        await asyncio.sleep(1)
+        told_before = len(pool.told(BacklogReported))
+        await pool.crown("scheduler-2")
+
+        await pool.kill("scheduler-1")
+        await asyncio.sleep(5)
+
+        told_since = pool.told(BacklogReported)[told_before:]
+        assert {report.epoch for report in told_since} == {0, 1}
+        assert all(report.workers == 1 for report in told_since)
 
 
 async def test_nothing_accepted_is_lost_when_redis_loses_its_memory() -> None:

@@ -105,8 +105,14 @@ class Publisher:
 
     async def partitions(self, topic: str) -> int:
         """Waits for the topic to exist; the embedded broker makes it when asked."""
-        async with self._link.answering():
-            return len(await self._producer.partitions_for(self._link.name(topic)))
+        name = self._link.name(topic)
+        try:
+            async with asyncio.timeout(self._link.delivery_timeout_s):
+                return len(await self._producer.partitions_for(name))
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise Unavailable(
+                f"Kafka at {self._link.servers} has no topic {name}; `cato topics create` makes it"
+            ) from error
 
     async def _existing(self, topic: str, partition: int | None) -> int | None:
         if partition is not None:
