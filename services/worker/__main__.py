@@ -4,7 +4,6 @@ import uuid
 from contextlib import AsyncExitStack
 
 from services.worker.engines import ENGINES
-from services.worker.feeder import FEEDERS
 from services.worker.roster import Identity
 from services.worker.settings import WorkerSettings
 from services.worker.worker import Worker
@@ -12,6 +11,7 @@ from shared.adapters.clock import SystemClock
 from shared.adapters.kafka_from_settings import connect_kafka
 from shared.runtime.health import serve_health
 from shared.runtime.run import run_service
+from shared.scheduling.feeding import FEEDERS
 from shared.telemetry.service import use_service
 
 
@@ -32,7 +32,7 @@ async def main() -> None:
             bus=bus,
             engine=engine,
             clock=clock,
-            feeder=FEEDERS[settings.feeder](),
+            feeder=FEEDERS[settings.feeder](engine.profile),
         )
         # Before the engine, which may take minutes to come up: alive, and not yet ready.
         await stack.enter_async_context(

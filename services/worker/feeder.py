@@ -1,38 +1,95 @@
-"""The feeder decides when the next prompt enters the engine, where nothing can be reordered."""
+"""The gate between a worker's local backlog and its engine; a pure feeder says when it opens."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from services.worker.engine import JobId
-from shared.domain.task import Task
+from services.worker.engine import Engine
+from services.worker.roster import Roster, Run
+from shared.domain.clock import Clock
 from shared.messages.pool import EngineLoad
+from shared.scheduling.feeding import EngineNow, Feeder, Running
+from shared.scheduling.step_time import EngineProfile
+
+# What a timer of the loop can tell apart; asking sooner would only spin.
+_BREATH_S: Final = 0.001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """An attempt in the local backlog, in the order of arrival."""
+@dataclass(slots=True, kw_only=True)
+class Gate:
+    """`prefilled_at` is when the engine has last been seen, or is expected, to prefill."""
 
-    job_id: JobId
-    task: Task
-    received_at: float
+    feeder: Feeder
+    engine: Engine
+    clock: Clock
+    roster: Roster
+    prefilled_at: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+
+    def entering(self, free: int, ask_again: Callable[[], None]) -> Sequence[Run]:
+        """Who enters now; without news `ask_again` is called when the feeder wants it."""
+        now, waiting = self.clock.now(), tuple(self.roster.waiting.values())
+        fed = self.feeder.feed(
+            [run.task for run in waiting],
+            _promised(self.roster),
+            self._engine_now(now),
+            now=now,
+            free=free,
+        )
+        entering = [waiting[place] for place in fed.enter]
+        for run in entering:
+            prefill_s = self.engine.profile.first_token_s(run.task.prediction.prompt_tokens)
+            self.prefilled_at = max(now, self.prefilled_at) + prefill_s
+        self._ask_again(min(fed.again_s, self._next_s(entering, waiting)), ask_again)
+        return entering
+
+    def residual_s(self) -> float:
+        """How long the engine will still prefill what this worker has taken on."""
+        load, profile = self.engine.load(), self.engine.profile
+        tokens = load.prefill_tokens + sum(
+            run.task.prediction.prompt_tokens for run in self.roster.waiting.values()
+        )
+        steps = -(-tokens // profile.chunk_tokens)
+        return profile.step_time.prefill_s * tokens + steps * _decode_step_s(profile, load)
+
+    def _engine_now(self, now: float) -> EngineNow:
+        load, profile = self.engine.load(), self.engine.profile
+        if load.prefill_tokens:
+            left_s = profile.step_time.prefill_s * load.prefill_tokens
+            self.prefilled_at = max(self.prefilled_at, now + left_s)
+        return EngineNow(
+            prefill_tokens=load.prefill_tokens,
+            step_s=load.step_s,
+            decode_step_s=_decode_step_s(profile, load),
+            decoding_s=max(0.0, now - self.prefilled_at),
+        )
+
+    def _next_s(self, entering: Sequence[Run], waiting: Sequence[Run]) -> float:
+        """Whoever follows one that enters is asked for when its prompt is through."""
+        if not entering or len(entering) == len(waiting):
+            return math.inf
+        return self.prefilled_at - self.clock.now()
+
+    def _ask_again(self, after_s: float, ask: Callable[[], None]) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if math.isfinite(after_s):
+            loop = asyncio.get_running_loop()
+            self.timer = loop.call_later(max(_BREATH_S, after_s), ask)
 
 
-class Feeder(Protocol):
-    def feed(
-        self, waiting: Sequence[Waiting], load: EngineLoad, *, now: float, free: int
-    ) -> Sequence[JobId]:
-        """Who enters now, at most `free`; asked again whenever an attempt comes or ends."""
-        ...
+def _promised(roster: Roster) -> Iterator[Running]:
+    """Those who decode and were promised more than a first token."""
+    for run in roster.running.values():
+        promise = run.task.promise
+        is_promised = promise.e2e_s is not None or promise.tpot_s is not None
+        if is_promised and run.first_token_at is not None:
+            yield Running(run.task, run.tokens)
 
 
-class FirstComeFirstServed:
-    """Good where the scheduler sends no more than the engine can take."""
-
-    def feed(
-        self, waiting: Sequence[Waiting], load: EngineLoad, *, now: float, free: int
-    ) -> Sequence[JobId]:
-        return [first.job_id for first in waiting[:free]]
-
-
-FEEDERS: Final[Mapping[str, Callable[[], Feeder]]] = {"fcfs": FirstComeFirstServed}
+def _decode_step_s(profile: EngineProfile, load: EngineLoad) -> float:
+    step = profile.step_time
+    return step.base_s + step.decode_s * load.running + step.kv_s * load.kv_tokens

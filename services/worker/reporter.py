@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from services.worker.engine import Engine
+from services.worker.feeder import Gate
 from services.worker.inbox import Inbox
 from services.worker.roster import Identity, Roster, Run
 from shared.domain.clock import Clock
@@ -29,7 +29,7 @@ class Reporter:
     me: Identity
     bus: Bus
     clock: Clock
-    engine: Engine
+    gate: Gate
     roster: Roster
     inbox: Inbox
 
@@ -57,9 +57,10 @@ class Reporter:
             at=self.clock.now(),
             to_partition=self.inbox.partition,
             slots=self.me.slots,
-            profile=self.engine.profile.name,
+            profile=self.gate.engine.profile.name,
             tasks=tuple(run.as_running() for run in runs),
-            load=self.engine.load(),
+            load=self.gate.engine.load(),
+            residual_s=self.gate.residual_s(),
             draining=self.roster.is_draining,
         )
 

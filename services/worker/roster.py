@@ -5,7 +5,6 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from services.worker.engine import JobId
-from services.worker.feeder import Waiting
 from shared.domain.fence import Fence
 from shared.domain.outcome import Attempt, FinishReason
 from shared.domain.task import Task, TaskId
@@ -44,6 +43,7 @@ class Run:
     started_at: float | None = None
     first_token_at: float | None = None
     last_token_at: float | None = None
+    tokens: int = 0
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
     stopped_as: Attempt | None = None
@@ -68,9 +68,6 @@ class Run:
             return 0.0
         last_at = None if self.finish_reason is None else self.last_token_at
         return max(0.0, (now if last_at is None else last_at) - self.started_at)
-
-    def as_waiting(self) -> Waiting:
-        return Waiting(job_id=self.id, task=self.task, received_at=self.received_at)
 
     def as_running(self) -> RunningTask:
         streamed = self.first_token_at is not None

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from services.worker.engines import ENGINES
 from services.worker.engines.settings import EngineSettings
-from services.worker.feeder import FEEDERS
 from shared.runtime.settings import ServiceSettings
+from shared.scheduling.feeding import FEEDERS
 
 
 def _own_name() -> str:

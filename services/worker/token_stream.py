@@ -71,6 +71,7 @@ class TokenStream:
             run.first_token_at = now
         if piece.tokens or piece.text or piece.delta:
             run.last_token_at = now
+        run.tokens += piece.tokens
         run.finish_reason, run.usage = piece.finish_reason, piece.usage
         return is_first
 

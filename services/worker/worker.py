@@ -9,7 +9,7 @@ from typing import Final, Self
 from services.worker import measures
 from services.worker.attempts import Attempts, Verdict
 from services.worker.engine import Engine
-from services.worker.feeder import Feeder
+from services.worker.feeder import Gate
 from services.worker.inbox import Inbox
 from services.worker.reporter import Reporter
 from services.worker.roster import Identity, Roster, Run, job_id_of
@@ -18,6 +18,7 @@ from shared.domain.clock import Clock
 from shared.domain.outcome import Attempt
 from shared.messages.bus import Bus, Record
 from shared.messages.catalogue import TaskDispatched, TaskRevoked
+from shared.scheduling.feeding import Feeder
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Worker:
     attempts: Attempts
     inbox: Inbox
     reporter: Reporter
-    feeder: Feeder
+    gate: Gate
     roster: Roster
     runners: "Runners"
 
@@ -42,13 +43,12 @@ class Worker:
         roster = Roster()
         inbox = Inbox(me=me, bus=bus, roster_changed=roster.changed)
         sender = Sender(bus=bus, clock=clock)
+        gate = Gate(feeder=feeder, engine=engine, clock=clock, roster=roster)
         return cls(
             attempts=Attempts(engine=engine, bus=bus, clock=clock, sender=sender),
             inbox=inbox,
-            reporter=Reporter(
-                me=me, bus=bus, clock=clock, engine=engine, roster=roster, inbox=inbox
-            ),
-            feeder=feeder,
+            reporter=Reporter(me=me, bus=bus, clock=clock, gate=gate, roster=roster, inbox=inbox),
+            gate=gate,
             roster=roster,
             runners=Runners(),
         )
@@ -105,14 +105,7 @@ class Worker:
         free = self.me.slots - len(self.roster.running)
         if free <= 0 or not self.roster.waiting or self.roster.is_draining:
             return
-        entering = self.feeder.feed(
-            [run.as_waiting() for run in self.roster.waiting.values()],
-            self.attempts.engine.load(),
-            now=self.attempts.clock.now(),
-            free=free,
-        )
-        for job_id in entering:
-            run = self.roster.waiting[job_id]
+        for run in self.gate.entering(free, self.feed):
             self.roster.begin(run)
             run.runner = self.runners.start(self._run(run))
 

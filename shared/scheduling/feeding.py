@@ -8,10 +8,13 @@ from typing import Final, Protocol, Self
 from shared.domain.task import Task
 from shared.scheduling.step_time import EngineProfile
 
+# A prompt must be inside before the step begins that is to prefill it.
+_EARLY_S: Final = 0.002
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineNow:
-    """`prefill_tokens` are inside and not yet begun; `step_s` is a recent average with prefill in
+    """`prefill_tokens` are inside and not yet done; `step_s` is a recent average with prefill in
     it, `decode_step_s` what a step takes without, and `decoding_s` for how long there was none."""
 
     prefill_tokens: int
@@ -98,8 +101,9 @@ class Holding:
         now: float,
         free: int,
     ) -> Feeding:
-        if engine.prefill_tokens:
-            return Feeding(again_s=engine.decode_step_s)
+        left_s = self.prefill_s * engine.prefill_tokens
+        if left_s > _EARLY_S:
+            return Feeding(again_s=left_s - _EARLY_S / 2)
         if engine.decoding_s < self.steps * engine.decode_step_s:
             tokens = min(waiting[0].prediction.prompt_tokens, self.chunk_tokens)
             step_s = engine.decode_step_s + self.prefill_s * tokens

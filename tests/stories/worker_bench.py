@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from services.worker.engine import Engine
 from services.worker.engines.simulated import SimulatedEngine
-from services.worker.feeder import FirstComeFirstServed
 from services.worker.roster import Identity
 from services.worker.worker import Worker
 from shared.adapters.clock import LoopClock
@@ -21,6 +20,7 @@ from shared.messages.bus import Position
 from shared.messages.catalogue import AttemptEnded, TaskDispatched, TaskRevoked, TokensProduced
 from shared.messages.message import Message
 from shared.messages.pool import WorkerAdmitted, WorkerReported
+from shared.scheduling.feeding import FEEDERS
 from shared.scheduling.step_time import EngineProfile, StepTime
 from tests.builders import REFERENCE, a_task
 
@@ -127,7 +127,12 @@ def a_dispatch(
 
 @asynccontextmanager
 async def a_bench(
-    *, profile: EngineProfile = STEADY, slots: int = 4, drain_s: float = 5.0, is_seated: bool = True
+    *,
+    profile: EngineProfile = STEADY,
+    slots: int = 4,
+    drain_s: float = 5.0,
+    is_seated: bool = True,
+    feeder: str = "fcfs",
 ) -> AsyncIterator[Bench]:
     bus, clock = FickleBus(), LoopClock()
     engine = SimulatedEngine(profile=profile, clock=clock)
@@ -137,7 +142,7 @@ async def a_bench(
         bus=bus,
         engine=engine,
         clock=clock,
-        feeder=FirstComeFirstServed(),
+        feeder=FEEDERS[feeder](profile),
     )
     serving = asyncio.create_task(worker.serve(drain_s=drain_s))
     bench = Bench(bus=bus, engine=engine, worker=worker, serving=serving)

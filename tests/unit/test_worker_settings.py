@@ -29,7 +29,7 @@ def test_a_worker_needs_no_setting_but_the_broker() -> None:
     ("variable", "value", "said"),
     [
         ("CATO_ENGINE", "abacus", "CATO_ENGINE is 'abacus'; known: simulated, openai"),
-        ("CATO_FEEDER", "lifo", "CATO_FEEDER is 'lifo'; known: fcfs"),
+        ("CATO_FEEDER", "lifo", "CATO_FEEDER is 'lifo'; known: fcfs, holding"),
         ("CATO_ENGINE", "openai", "CATO_ENGINE=openai also needs CATO_ENGINE_URL"),
         ("CATO_SLOTS", "0", "CATO_SLOTS"),
         ("CATO_ENGINE_URL", "127.0.0.1:8000", "CATO_ENGINE_URL"),
