@@ -59,6 +59,9 @@ def a_parser() -> argparse.ArgumentParser:
     topics.add_argument(
         "--replication", type=int, default=1, metavar="N", help="brokers that hold each record"
     )
+    topics.add_argument(
+        "--keep-prompts", type=float, metavar="HOURS", help="instead of a day, an hour or a week"
+    )
 
     _verb(verbs, "deadletters", "records that could not be handled, and why", _dead_letters)
     return parser
@@ -84,7 +87,8 @@ def _check(_: argparse.Namespace) -> int:
 
 
 def _create_topics(asked: argparse.Namespace) -> int:
-    return asyncio.run(commands.create(asked.replication))
+    kept_s = None if asked.keep_prompts is None else asked.keep_prompts * 3600
+    return asyncio.run(commands.create(replication=asked.replication, prompts_kept_s=kept_s))
 
 
 def _dead_letters(_: argparse.Namespace) -> int:

@@ -31,9 +31,9 @@ async def check() -> int:
     return code
 
 
-async def create(replication: int) -> int:
+async def create(*, replication: int, prompts_kept_s: float | None) -> int:
     settings = ServiceSettings.load()
-    await create_missing_topics(settings, replication=replication)
+    await create_missing_topics(settings, replication=replication, prompts_kept_s=prompts_kept_s)
     _say(f"all {len(TOPICS)} topics are there")
     return 0
 

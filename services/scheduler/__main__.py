@@ -33,7 +33,12 @@ async def main() -> None:
         bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
         reply_partitions = await bus.partitions(TokensProduced.base_topic)
         throne = Throne(
-            queue=RedisDeadlineQueue(redis, settings.model, remember_s=settings.retention_s),
+            queue=RedisDeadlineQueue(
+                redis,
+                settings.model,
+                remember_s=settings.remember_s,
+                body_ttl_s=settings.prompt_ttl_s,
+            ),
             bus=bus,
             clock=clock,
             replies=RedisReplyLeases(redis, reply_partitions),

@@ -21,7 +21,12 @@ class SchedulerSettings(RedisSettings):
     starvation_s: float = Field(default=60.0, gt=0)
     max_queued: int = Field(default=20_000, ge=1)
     max_queued_bytes: int = Field(default=128 * 1024 * 1024, ge=1)
-    retention_s: float = Field(default=3600.0, ge=60)
+    remember_s: float = Field(
+        default=3600.0, ge=60, description="how long an ended task's record may still come again"
+    )
+    prompt_ttl_s: float = Field(
+        default=86_400.0, ge=60, description="longest that Redis keeps a waiting task's prompt"
+    )
 
     @field_validator("policy")
     @classmethod

@@ -10,6 +10,7 @@ from shared.adapters.kafka.connection import KafkaSecurity
 from shared.adapters.kafka.topic_creation import create_topics
 from shared.adapters.kafka_bus import KafkaBus
 from shared.domain.clock import Clock
+from shared.messages.topics import TOPICS, keeping_prompts
 
 
 class KafkaSettings(Protocol):
@@ -46,10 +47,13 @@ def connect_kafka(
     )
 
 
-async def create_missing_topics(settings: KafkaSettings, *, replication: int = 1) -> None:
+async def create_missing_topics(
+    settings: KafkaSettings, *, replication: int = 1, prompts_kept_s: float | None = None
+) -> None:
     """Raises Unavailable, where Kafka cannot be reached or does not make one."""
     await create_topics(
         settings.kafka_servers,
+        topics=TOPICS if prompts_kept_s is None else keeping_prompts(prompts_kept_s),
         security=_security(settings),
         topic_prefix=settings.topic_prefix,
         replication=replication,

@@ -1,7 +1,7 @@
 """The topics of the house: who writes each, how wide it is, and how long its records lie."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.domain.task import LatencyClass
@@ -130,3 +130,10 @@ TOPICS: Final[tuple[Topic, ...]] = (
         holds_prompts=True,
     ),
 )
+
+
+def keeping_prompts(for_s: float) -> tuple[Topic, ...]:
+    """All topics, those that hold what clients wrote with this retention."""
+    return tuple(
+        replace(topic, retention_s=for_s) if topic.holds_prompts else topic for topic in TOPICS
+    )

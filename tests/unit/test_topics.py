@@ -1,10 +1,11 @@
 """Every message of the house has its topic, and every topic can hold the largest record."""
 
 import inspect
+from dataclasses import replace
 
 from shared.messages import catalogue, pool
 from shared.messages.message import Message
-from shared.messages.topics import MAX_RECORD_BYTES, TOPICS
+from shared.messages.topics import MAX_RECORD_BYTES, TOPICS, keeping_prompts
 
 
 def test_every_message_has_a_topic() -> None:
@@ -16,6 +17,11 @@ def test_every_message_has_a_topic() -> None:
     }
 
     assert {topic.message for topic in TOPICS} == classes
+
+
+def test_what_clients_wrote_is_kept_as_long_as_the_operator_says_and_nothing_else_changes() -> None:
+    for topic, kept in zip(TOPICS, keeping_prompts(600), strict=True):
+        assert kept == (replace(topic, retention_s=600) if topic.holds_prompts else topic)
 
 
 def test_a_topic_is_listed_once() -> None:
