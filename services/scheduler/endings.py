@@ -26,6 +26,7 @@ _DROPPED = {
 }
 _RETELL_AFTER_S = 0.5
 _STRIKE_EVERY_S = 0.1
+_LEAST_WAIT_S = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +72,11 @@ class Endings:
         `is_refused`: no engine of the pool would ever take it.
         """
         ending = self._ending(task, outcome).model_copy(
-            update={"error": error, "is_refused": is_refused}
+            update={
+                "error": error,
+                "is_refused": is_refused,
+                "retry_after_s": self._wait_s(task) if outcome is Outcome.SHED else None,
+            }
         )
         return await self._settle(ending, by_attempt=False)
 
@@ -129,6 +134,10 @@ class Endings:
             dropped=_DROPPED.get(outcome),
             traceparent=task.traceparent,
         )
+
+    def _wait_s(self, task: Task) -> float:
+        """Asking again makes sense once the present queue is through."""
+        return max(_LEAST_WAIT_S, self.mirror.waits_s.get(task.latency_class, 0.0))
 
     async def _tell(self, ending: TaskEnded) -> None:
         self._telling.put_nowait((ending, await self.bus.publish(ending)))

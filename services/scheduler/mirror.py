@@ -34,7 +34,8 @@ class Mirror:
     """Follows the store: changed only after Redis has said yes.
 
     `origins` says where a living task lies in Kafka; tasks found in Redis at the start have none.
-    `typical` is the latest task of each class; `settled_s` the predicted work answered lately.
+    `typical` is the latest task of each class; `settled_s` the predicted work answered lately,
+    `waits_s` how long a newcomer of each class would wait.
     """
 
     backlog: Backlog
@@ -48,6 +49,7 @@ class Mirror:
     queued_bytes: int = 0
     typical: dict[LatencyClass, Task] = field(default_factory=dict)
     settled_s: float = 0.0
+    waits_s: dict[LatencyClass, float] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wait(self, task: Task, *, origin: Position | None, size: int) -> None:

@@ -135,6 +135,7 @@ class Watch:
         waits = forecast(
             mirror.backlog, views, typical=mirror.typical.values(), pace=self.pace, now=now
         )
+        mirror.waits_s = {klass: wait.wait_s for klass, wait in waits.items()}
         queued, queued_bytes = len(mirror.backlog), mirror.queued_bytes
         report = BacklogReported(
             model=self.model,
