@@ -1,6 +1,7 @@
 """What every policy promises, whichever it is."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import permutations
 
@@ -42,6 +43,7 @@ def fleets(draw: st.DrawFn) -> list[WorkerView]:
             to_partition=n,
             slots=draw(st.integers(1, 4)),
             held=draw(st.integers(0, 5)),
+            drained_at=draw(instants),
         )
         for n in range(draw(st.integers(0, 4)))
     ]
@@ -54,7 +56,8 @@ def test_every_task_is_started_given_up_or_left_waiting_once(
 ) -> None:
     decided = plan(a_backlog(*world, policy=name), fleet, now=now, starvation_s=60)
 
-    named = [a.task.id for a in decided.dispatch] + [task.id for task in decided.expired]
+    given_up = [task.id for task in (*decided.expired, *decided.shed)]
+    named = [a.task.id for a in decided.dispatch] + given_up
     assert len(named) == len(set(named))
     assert set(named) <= {task.id for task in world}
 
@@ -71,6 +74,32 @@ def test_no_worker_is_given_more_than_it_has_slots(
         assert given_now <= max(0, worker.slots - worker.held)
 
 
+@pytest.mark.parametrize("name", POLICIES)
+@given(world=worlds(), fleet=fleets(), now=instants)
+def test_no_worker_is_sent_more_while_it_has_more_than_its_window_to_prefill(
+    name: str, world: list[Task], fleet: Sequence[WorkerView], now: float
+) -> None:
+    policy = POLICIES[name]()
+    most_s = max(policy.window_s, policy.late_window_s)
+
+    decided = plan(a_backlog(*world, policy=name), fleet, now=now, starvation_s=60)
+
+    assert all(a.worker.residual_s(now) <= most_s + 1e-9 for a in decided.dispatch)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@given(world=worlds(), fleet=fleets(), now=instants)
+def test_whoever_waits_is_looked_at_again_when_a_worker_is_drained(
+    name: str, world: list[Task], fleet: Sequence[WorkerView], now: float
+) -> None:
+    decided = plan(a_backlog(*world, policy=name), fleet, now=now, starvation_s=60)
+
+    named = len(decided.dispatch) + len(decided.expired) + len(decided.shed)
+    started = Counter(a.worker.name for a in decided.dispatch)
+    has_room = any(each.held + started[each.name] < each.slots for each in fleet)
+    assert (decided.look_again_at < math.inf) == (has_room and named < len(world))
+
+
 @pytest.mark.parametrize("name", [name for name in POLICIES if POLICIES[name]().work_conserving])
 @given(world=worlds(), fleet=fleets(), now=instants)
 def test_no_slot_stays_free_while_a_viable_task_waits(
@@ -79,7 +108,7 @@ def test_no_slot_stays_free_while_a_viable_task_waits(
     decided = plan(a_backlog(*world, policy=name), fleet, now=now, starvation_s=60)
 
     free = sum(max(0, worker.slots - worker.held) for worker in fleet)
-    viable = len(world) - len(decided.expired)
+    viable = len(world) - len(decided.expired) - len(decided.shed)
     assert len(decided.dispatch) == min(free, viable)
 
 
@@ -96,6 +125,7 @@ def test_nobody_overtakes_a_starving_task(
         for task in world
         if task.received_at < now - starvation_s and task not in decided.expired
     ]
+    assert not set(starving) & set(decided.shed)
     assert len([task for task in started if task in starving]) == min(len(started), len(starving))
 
 
