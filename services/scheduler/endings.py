@@ -36,7 +36,7 @@ class Endings:
     clock: Clock
     mirror: Mirror
     measures: Measures
-    _telling: "asyncio.Queue[tuple[TaskEnded, Awaitable[Position]]]" = field(
+    _telling: "asyncio.Queue[tuple[TaskEnded, Awaitable[Position] | None]]" = field(
         default_factory=asyncio.Queue
     )
 
@@ -46,7 +46,6 @@ class Endings:
         e2e_s = (attempt.last_token_at or attempt.ended_at) - task.received_at
         tokens = attempt.usage.completion_tokens if attempt.usage else 0
         kept = task.promise.is_kept(ttft_s=ttft_s, e2e_s=e2e_s, output_tokens=tokens)
-        self.mirror.settled_s += self.mirror.backlog.cost.work_s(task)
         ending = self._ending(task, Outcome.COMPLETED if kept else Outcome.LATE).model_copy(
             update={
                 "fence": attempt.fence,
@@ -57,7 +56,10 @@ class Endings:
                 "attempts": task.attempts + 1,
             }
         )
-        return await self._settle(ending, by_attempt=True)
+        if not await self._settle(ending, by_attempt=True):
+            return False
+        self.mirror.settled_s += self.mirror.backlog.cost.work_s(task)
+        return True
 
     async def give_up(
         self,
@@ -93,30 +95,37 @@ class Endings:
             await self.clock.sleep(_STRIKE_EVERY_S)
             while not self._telling.empty():
                 batch.append(self._telling.get_nowait())
-            told = [ending.task_id for ending, told in batch if await self._is_told(ending, told)]
-            await self._strike(told)
+            told = {ending.task_id for ending, delivery in batch if await _is_told(delivery)}
+            await self._strike(tuple(told))
+            await self._tell_again([ending for ending, _ in batch if ending.task_id not in told])
 
     async def _settle(self, ending: TaskEnded, *, by_attempt: bool) -> bool:
         fence = ending.fence if by_attempt else None
-        if not await self.queue.settle(ending.task_id, fence, ending.encode()):
+        is_first = await self.queue.settle(ending.task_id, fence, ending.encode())
+        if by_attempt and not is_first:
             return False
+        # If another was first, it has ended too.
         held = self.mirror.forget(ending.task_id)
         self.mirror.changed.set()
+        if is_first:
+            self.measures.ended(ending)
+            await self._tell(ending)
         if held is not None and not by_attempt:
             await self.revoke(held.lease)
-        self.measures.ended(ending)
-        await self._tell(ending)
-        return True
+        return is_first
 
     async def revoke(self, lease: Lease) -> None:
-        await self.bus.publish(
-            TaskRevoked(
-                task_id=lease.task_id,
-                fence=lease.fence,
-                worker=lease.worker,
-                to_partition=lease.to_partition,
-            )
+        revoked = TaskRevoked(
+            task_id=lease.task_id,
+            fence=lease.fence,
+            worker=lease.worker,
+            to_partition=lease.to_partition,
         )
+        try:
+            await self.bus.publish(revoked)
+        except Unavailable:
+            # Without Kafka no report renews the worker's lease, so it stops by itself.
+            log.warning("attempt not revoked", extra={"task_id": lease.task_id})
 
     def _ending(self, task: Task, outcome: Outcome) -> TaskEnded:
         held = self.mirror.held.get(task.id)
@@ -140,17 +149,20 @@ class Endings:
         return max(_LEAST_WAIT_S, self.mirror.waits_s.get(task.latency_class, 0.0))
 
     async def _tell(self, ending: TaskEnded) -> None:
-        self._telling.put_nowait((ending, await self.bus.publish(ending)))
-
-    async def _is_told(self, ending: TaskEnded, told: Awaitable[Position]) -> bool:
+        """It is settled, so nobody will ask for this again: it is owed until Kafka has it."""
         try:
-            await told
+            delivery = await self.bus.publish(ending)
         except Unavailable:
-            # It stays in the outbox, so a crash in this pause loses nothing either.
+            delivery = None
+        self._telling.put_nowait((ending, delivery))
+
+    async def _tell_again(self, endings: Sequence[TaskEnded]) -> None:
+        """They stay in the outbox, so a crash in this pause loses nothing either."""
+        if endings:
+            log.warning("endings are told again", extra={"endings": len(endings)})
             await self.clock.sleep(_RETELL_AFTER_S)
+        for ending in endings:
             await self._tell(ending)
-            return False
-        return True
 
     async def _strike(self, told: Sequence[TaskId]) -> None:
         try:
@@ -158,3 +170,13 @@ class Endings:
         except Unavailable:
             # Told again by the next leader: readers drop identical endings.
             log.warning("outbox could not be struck", extra={"endings": len(told)})
+
+
+async def _is_told(delivery: Awaitable[Position] | None) -> bool:
+    if delivery is None:
+        return False
+    try:
+        await delivery
+    except Unavailable:
+        return False
+    return True

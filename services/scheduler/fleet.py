@@ -72,8 +72,15 @@ class Fleet:
         heard_at = self.watched_since if seat is None else seat.heard_at
         return now - max(heard_at, self.watched_since) > for_s
 
+    def listen_anew(self, now: float) -> None:
+        """The clock leapt, or we slept: what is silent now was perhaps only not heard."""
+        self.watched_since = now
+        for seat in self.seats.values():
+            seat.heard_at = min(seat.heard_at, now)
+
     def _partition_for(self, report: WorkerReported) -> int | None:
         taken = {seat.to_partition for seat in self.seats.values()}
-        if report.to_partition is not None and report.to_partition not in taken:
+        free = [number for number in range(self.partitions) if number not in taken]
+        if report.to_partition in free:
             return report.to_partition
-        return next((free for free in range(self.partitions) if free not in taken), None)
+        return free[0] if free else None

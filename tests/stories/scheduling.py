@@ -8,9 +8,7 @@ from typing import TypeVar
 
 from services.scheduler.reign import Candidate, Throne
 from services.scheduler.scheduler import Knobs
-from shared.adapters.clock import LoopClock
-from shared.adapters.memory_bus import MemoryBus
-from shared.adapters.memory_queue import MemoryDeadlineQueue, MemoryStore
+from shared.adapters.memory_queue import MemoryStore
 from shared.domain.outcome import Attempt, Outcome
 from shared.domain.task import Task, TaskId
 from shared.messages.body import Body
@@ -26,6 +24,7 @@ from shared.messages.catalogue import (
 from shared.messages.message import Message
 from shared.messages.pool import RunningTask, WorkerAdmitted, WorkerReported
 from tests.builders import HERE, a_backlog
+from tests.stories.outages import LeapingClock, Outage, OutageBus, OutageQueue
 
 M = TypeVar("M", bound=Message)
 
@@ -42,21 +41,22 @@ class LiveIngresses:
 
 @dataclass(slots=True, kw_only=True)
 class Pool:
-    bus: MemoryBus
+    bus: OutageBus
     store: MemoryStore
-    clock: LoopClock
+    clock: LeapingClock
     replies: LiveIngresses
     knobs: Knobs
     policy: str = "edf"
+    outage: Outage = field(default_factory=Outage)
     thrones: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, *, knobs: Knobs | None = None) -> AsyncIterator["Pool"]:
         """One scheduler that already leads."""
-        clock = LoopClock(start_at=1000.0)
+        clock = LeapingClock(start_at=1000.0)
         pool = cls(
-            bus=MemoryBus(clock=clock),
+            bus=OutageBus(clock=clock),
             store=MemoryStore(),
             clock=clock,
             replies=LiveIngresses(),
@@ -72,7 +72,7 @@ class Pool:
     async def crown(self, name: str) -> Throne:
         """Let one more scheduler stand; returns when it leads or, as a standby, after a while."""
         throne = Throne(
-            queue=MemoryDeadlineQueue(self.clock, self.store),
+            queue=OutageQueue(self.clock, self.store, self.outage),
             bus=self.bus,
             clock=self.clock,
             replies=self.replies,

@@ -1,0 +1,72 @@
+"""What a story lets fail: Kafka for some messages, Redis in the middle of an act, the clock."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+
+from shared.adapters.clock import LoopClock
+from shared.adapters.memory_bus import MemoryBus
+from shared.adapters.memory_queue import MemoryDeadlineQueue, MemoryStore
+from shared.domain.clock import Clock
+from shared.domain.errors import Unavailable
+from shared.domain.fence import Fence
+from shared.domain.task import Task, TaskId
+from shared.messages.bus import Position
+from shared.messages.message import Message
+from shared.scheduling.queue import Entry, Put
+
+
+class LeapingClock(LoopClock):
+    """Somebody sets it, or the machine slept."""
+
+    leapt_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.leapt_s
+
+
+class OutageBus(MemoryBus):
+    """Takes no message of the kind that is `away`."""
+
+    away: type[Message] | None = None
+
+    async def publish(self, message: Message) -> Awaitable[Position]:
+        if self.away is not None and isinstance(message, self.away):
+            raise Unavailable("no broker takes it")
+        return await super().publish(message)
+
+
+@dataclass(slots=True)
+class Outage:
+    """How many of the next acts of a name Redis does not take, and how long its answers travel."""
+
+    fails: Counter[str] = field(default_factory=Counter)
+    answers_after_s: float = 0.0
+
+    def strike(self, act: str) -> None:
+        if self.fails[act] > 0:
+            self.fails[act] -= 1
+            raise Unavailable("Redis is away")
+
+
+class OutageQueue(MemoryDeadlineQueue):
+    """A queue over a store that is away now and then."""
+
+    def __init__(self, clock: Clock, store: MemoryStore, outage: Outage) -> None:
+        super().__init__(clock, store)
+        self._outage = outage
+
+    async def put(self, entries: Sequence[Entry]) -> Sequence[Put]:
+        answer = await super().put(entries)
+        if self._outage.answers_after_s:
+            await asyncio.sleep(self._outage.answers_after_s)
+        return answer
+
+    async def requeue(self, task: Task, fence: Fence) -> bool:
+        self._outage.strike("requeue")
+        return await super().requeue(task, fence)
+
+    async def settle(self, task_id: TaskId, fence: Fence | None, ending: bytes) -> bool:
+        self._outage.strike("settle")
+        return await super().settle(task_id, fence, ending)
