@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
 from loadgen.simulator.worker import Report
-from shared.domain.task import Task
+from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.plan import Plan, plan
 from shared.scheduling.policy import WorkerView
@@ -21,7 +21,7 @@ class Seat:
 
     view: WorkerView
     sent: int = 0
-    is_open: bool = True
+    tasks: dict[TaskId, Task] = field(default_factory=dict)
     unheard: deque[tuple[float, float]] = field(default_factory=deque)
 
 
@@ -44,13 +44,19 @@ class Dispatcher:
         seat = self.seats[report.worker]
         while len(seat.unheard) > seat.sent - report.received:
             seat.unheard.popleft()
+        for task_id in report.ended:
+            seat.tasks.pop(task_id, None)
         at = drained_at(reported_at=report.at, residual_s=report.residual_s, unheard=seat.unheard)
         held = report.held + len(seat.unheard)
         self._set(report.worker, replace(seat.view, held=held, drained_at=at))
 
     def step(self, now: float) -> Plan:
         self._open_in_time(now)
-        views = [seat.view for seat in self._open.values()]
+        looks_inside = self.backlog.policy.looks_inside
+        views = [
+            replace(seat.view, tasks=tuple(seat.tasks.values())) if looks_inside else seat.view
+            for seat in self._open.values()
+        ]
         decided = plan(self.backlog, views, now=now, starvation_s=self.starvation_s)
         for assignment in decided.dispatch:
             self._send(assignment.task, assignment.worker, now)
@@ -74,15 +80,15 @@ class Dispatcher:
         number = worker.to_partition
         seat = self.seats[number]
         seat.sent += 1
+        seat.tasks[task.id] = task
         prefill_s = self.backlog.cost.first_token_s(task)
         seat.unheard.append((now + self.hop_s, prefill_s))
-        self._set(number, seat.view.served(now=now, prefill_s=prefill_s, hop_s=self.hop_s))
+        self._set(number, seat.view.served(task, now=now, prefill_s=prefill_s, hop_s=self.hop_s))
 
     def _set(self, number: int, view: WorkerView) -> None:
         """A worker that is not yet due waits in the heap; one that is full waits for its report."""
         seat = self.seats[number]
         seat.view = view
-        seat.is_open = False
         self._open.pop(number, None)
         if view.is_free():
             heappush(self._closed, (view.drained_at - self.backlog.policy.window_s, number))

@@ -6,6 +6,7 @@ from typing import Final
 
 from loadgen.simulator.ledger import Ledger
 from loadgen.simulator.ride import Ride
+from shared.domain.task import TaskId
 from shared.scheduling.batching import Batch, Sequence, Step
 from shared.scheduling.feeding import EngineNow, Feeder, Running
 from shared.scheduling.step_time import EngineProfile
@@ -15,13 +16,15 @@ _MEAN_WEIGHT: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`received` counts all tasks it ever got, so that whoever reads knows which are not in it."""
+    """`received` counts all tasks it ever got, so that whoever reads knows which are not in it;
+    `ended` are those that left since the last one."""
 
     worker: int
     at: float
     received: int
     held: int
     residual_s: float
+    ended: tuple[TaskId, ...]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -37,6 +40,7 @@ class Worker:
     rides: dict[Sequence, Ride] = field(default_factory=dict)
     waiting: list[Ride] = field(default_factory=list)
     received: int = 0
+    ended: list[TaskId] = field(default_factory=list)
     step: Step | None = None
     quiet: int = 0
     turn: int = 0
@@ -60,6 +64,7 @@ class Worker:
 
     def leave(self, ride: Ride) -> None:
         """Its client has gone: take it out wherever it is."""
+        self.ended.append(ride.task.id)
         sequence = ride.sequence
         if sequence is None:
             self.waiting.remove(ride)
@@ -146,7 +151,9 @@ class Worker:
     def report(self, now: float) -> Report:
         self.reported_at = now
         held = len(self.rides) + len(self.waiting)
-        return Report(self.number, now, self.received, held, self._residual_s(now))
+        ended = tuple(self.ended)
+        self.ended.clear()
+        return Report(self.number, now, self.received, held, self._residual_s(now), ended)
 
     def _feed(self, now: float) -> bool:
         free = self.profile.max_sequences - len(self.rides)
@@ -206,4 +213,5 @@ class Worker:
     def _finish(self, sequence: Sequence) -> Ride:
         ride = self.rides.pop(sequence)
         self.ledger.part(ride, sequence)
+        self.ended.append(ride.task.id)
         return ride

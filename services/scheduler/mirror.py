@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +12,7 @@ from shared.domain.task import LatencyClass, Task, TaskId
 from shared.messages.bus import Position
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.policy import WorkerView
-from shared.scheduling.queue import Lease
+from shared.scheduling.queue import Entry, Lease, Put
 from shared.scheduling.residual import drained_at
 
 # From a claim to the worker's local backlog, as measured on a laptop.
@@ -27,6 +27,28 @@ class Held:
     lease: Lease
     reported_at: float | None = None
     streamed: bool = False
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Tasks that Redis may know already and the mirror does not; the cancelled among them."""
+
+    expected: set[TaskId] = field(default_factory=set)
+    cancelled: set[TaskId] = field(default_factory=set)
+
+    def expect(self, task_ids: Sequence[TaskId]) -> None:
+        """They stay expected until Redis has answered, however often it has to be asked."""
+        self.expected.update(task_ids)
+
+    def came(self, task_ids: Sequence[TaskId]) -> None:
+        self.expected.difference_update(task_ids)
+
+    def cancel(self, task_id: TaskId) -> None:
+        if task_id in self.expected:
+            self.cancelled.add(task_id)
+
+    def is_cancelled(self, task_id: TaskId) -> bool:
+        return task_id in self.cancelled
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +72,7 @@ class Mirror:
     typical: dict[LatencyClass, Task] = field(default_factory=dict)
     settled_s: float = 0.0
     waits_s: dict[LatencyClass, float] = field(default_factory=dict)
+    arrivals: Arrivals = field(default_factory=Arrivals)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wait(self, task: Task, *, origin: Position | None, size: int) -> None:
@@ -58,6 +81,26 @@ class Mirror:
         self.backlog.add(task)
         self.typical[task.latency_class] = task
         self._remember(task, origin, size)
+
+    def wait_again(self, task: Task) -> None:
+        """It waits in the store after some worker had it, unless it ended meanwhile."""
+        if task.id in self.held:
+            self.wait(task, origin=self.origins[task.id], size=self.sizes[task.id])
+
+    def note(self, entry: Entry, put: Put, position: Position) -> None:
+        """What became of a record that was put into the store."""
+        if put is Put.QUEUED:
+            self.wait(entry.task, origin=position, size=len(entry.body))
+        elif entry.task.id in self.origins:
+            # Read again after a failover: now its place in Kafka is known.
+            self.origins[entry.task.id] = position
+
+    def dismiss(self, worker: str) -> None:
+        """It holds nothing any more, and is gone."""
+        self.fleet.seats.pop(worker, None)
+        if not self.by_worker[worker]:
+            del self.by_worker[worker]
+            self.unheard.pop(worker, None)
 
     def lend(self, task: Task, lease: Lease, *, reported_at: float | None = None) -> None:
         """A worker has it."""
@@ -87,6 +130,7 @@ class Mirror:
         if task and task.session:
             self._leave(task.session, task_id)
         self.backlog.remove(task_id)
+        self.arrivals.cancelled.discard(task_id)
         self.origins.pop(task_id, None)
         self.queued_bytes -= self.sizes.pop(task_id, 0)
         return self.release(task_id)
@@ -97,7 +141,7 @@ class Mirror:
 
     def superseded(self, session: str) -> list[Task]:
         """Living completions of this editor session, all but the newest."""
-        found = (self.task(task_id) for task_id in self.sessions[session])
+        found = (self.task(task_id) for task_id in self.sessions.get(session, ()))
         living = sorted((task for task in found if task), key=lambda t: (t.received_at, t.id))
         return living[:-1]
 
@@ -120,6 +164,7 @@ class Mirror:
                 held=len(self.by_worker[seat.name]),
                 served_at=seat.served_at,
                 drained_at=self._drained_at(seat),
+                tasks=self._inside(seat) if self.backlog.policy.looks_inside else (),
             )
             for seat in self.fleet.listening(now, heard_within_s)
         ]
@@ -136,6 +181,9 @@ class Mirror:
                 seen = oldest.get(origin.partition, origin.offset)
                 oldest[origin.partition] = min(seen, origin.offset)
         return oldest
+
+    def _inside(self, seat: Seat) -> tuple[Task, ...]:
+        return tuple(self.held[task_id].task for task_id in self.by_worker[seat.name])
 
     def _drained_at(self, seat: Seat) -> float:
         sent = sorted(self.unheard[seat.name].values(), key=lambda held: held.lease.at)

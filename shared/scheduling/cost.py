@@ -30,6 +30,13 @@ class Cost:
         steps = max(1, -(-prompt_tokens // profile.chunk_tokens))
         return steps * self._paced_step_s() + profile.step_time.prefill_s * prompt_tokens
 
+    def alone_s(self, task: Task) -> float:
+        """As `promised_s`, on an engine with nothing else to do."""
+        prediction = task.prediction
+        if task.latency_class is LatencyClass.TTFT:
+            return self.profile.first_token_s(prediction.prompt_tokens)
+        return self.profile.alone_s(prediction.prompt_tokens, prediction.output_tokens_p50)
+
     def prefill_s(self, task: Task) -> float:
         """GPU-seconds of its prompt alone."""
         return self.profile.step_time.prefill_s * task.prediction.prompt_tokens

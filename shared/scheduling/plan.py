@@ -75,7 +75,9 @@ class _Room:
                 }
             if not open_:
                 break
-            worker = self._policy.place(task, tuple(open_.values()), self._now)
+            worker = self._policy.place(task, tuple(open_.values()), self._now, self._backlog.cost)
+            if worker is None:
+                continue
             gone.add(task.id)
             sent.append(Assignment(task=task, worker=worker))
             self._occupy(worker, task, open_, until)
@@ -87,13 +89,16 @@ class _Room:
             return math.inf
         is_on_time = any(task.id not in gone for task in self._backlog.heads())
         window_s = self._policy.window_s if is_on_time else self._policy.late_window_s
-        soonest_at = min(worker.drained_at for worker in self._free.values())
-        return max(self._now, soonest_at - window_s)
+        opens_at = (worker.drained_at - window_s for worker in self._free.values())
+        # Whoever is open already was declined: only some change can help.
+        return min((at for at in opens_at if at > self._now), default=math.inf)
 
     def _occupy(
         self, worker: WorkerView, task: Task, open_: dict[str, WorkerView], until: float
     ) -> None:
-        served = worker.served(now=self._now, prefill_s=self._backlog.cost.first_token_s(task))
+        served = worker.served(
+            task, now=self._now, prefill_s=self._backlog.cost.first_token_s(task)
+        )
         if not served.is_free():
             del self._free[worker.name], open_[worker.name]
             return

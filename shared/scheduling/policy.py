@@ -16,7 +16,7 @@ class WorkerView:
     """A worker as the scheduler sees it. `held` counts what it runs or was sent and not finished.
 
     `served_at` is when it was last sent a task, `drained_at` when it will have prefilled all that
-    it was sent.
+    it was sent; `tasks` is what it holds, for policies that look inside.
     """
 
     name: str
@@ -25,6 +25,7 @@ class WorkerView:
     held: int
     served_at: float = 0.0
     drained_at: float = 0.0
+    tasks: Sequence[Task] = ()
 
     def is_free(self) -> bool:
         return self.held < self.slots
@@ -33,7 +34,9 @@ class WorkerView:
         """How long a prompt sent now would wait for those before it."""
         return max(0.0, self.drained_at - now)
 
-    def served(self, *, now: float, prefill_s: float, hop_s: float = 0.0) -> "WorkerView":
+    def served(
+        self, task: Task, *, now: float, prefill_s: float, hop_s: float = 0.0
+    ) -> "WorkerView":
         """After it was sent one more task."""
         return WorkerView(
             name=self.name,
@@ -43,6 +46,7 @@ class WorkerView:
             # Strictly later than before, so that workers keep taking turns within one step.
             served_at=max(now, self.served_at + 1e-6),
             drained_at=max(now + hop_s, self.drained_at) + prefill_s,
+            tasks=(*self.tasks, task) if self.tasks else (),
         )
 
 
@@ -73,6 +77,11 @@ class Policy(Protocol):
         ...
 
     @property
+    def looks_inside(self) -> bool:
+        """Does it want to know which tasks each worker holds?"""
+        ...
+
+    @property
     def feeder(self) -> str:
         """The one to run in its workers."""
         ...
@@ -84,8 +93,13 @@ class Policy(Protocol):
         """
         ...
 
-    def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
-        """One of the workers that may be sent a task; never called with none."""
+    def place(
+        self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost
+    ) -> WorkerView | None:
+        """One of the workers that may be sent a task, or None to let it wait for some change.
+
+        Never called with none.
+        """
         ...
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
@@ -108,9 +122,12 @@ class Eager:
     starvation_bound_s: float | None = None
     window_s = math.inf
     late_window_s = math.inf
+    looks_inside = False
     feeder = "fcfs"
 
-    def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
+    def place(
+        self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost
+    ) -> WorkerView | None:
         return least_held(free)
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
@@ -130,7 +147,7 @@ def least_held(free: Sequence[WorkerView]) -> WorkerView:
 
 def soonest_drained(free: Sequence[WorkerView], now: float) -> WorkerView:
     """Where a prompt is begun first, the emptiest among equals."""
-    return min(free, key=lambda worker: (worker.residual_s(now), worker.held, worker.served_at))
+    return min(free, key=lambda each: (max(now, each.drained_at), each.held, each.served_at))
 
 
 def milliseconds(instant: float) -> int:

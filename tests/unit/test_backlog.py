@@ -75,8 +75,9 @@ def test_two_are_drawn_by_lot_and_the_less_busy_one_is_taken() -> None:
     fleet = [a_worker(str(n), slots=9, held=n) for n in range(8)]
     policy = POLICIES["power_of_two"]()
 
-    taken = [policy.place(a_task(str(n)), fleet, 0).held for n in range(400)]
+    placed = [policy.place(a_task(str(n)), fleet, 0, COST) for n in range(400)]
+    taken = [worker.held for worker in placed if worker]
 
-    assert policy.place(a_task("7"), fleet, 0) == policy.place(a_task("7"), fleet, 0)
+    assert placed[7] == policy.place(a_task("7"), fleet, 0, COST)
     assert 7 not in taken
     assert taken.count(0) > taken.count(3) > taken.count(6)

@@ -11,6 +11,7 @@ from shared.scheduling.policies.least_loaded import LeastLoaded
 from shared.scheduling.policies.least_slack import LeastSlackFirst
 from shared.scheduling.policies.power_of_two import PowerOfTwo
 from shared.scheduling.policies.round_robin import RoundRobin
+from shared.scheduling.policies.saber import Saber
 from shared.scheduling.policy import Policy
 
 POLICIES: Final[Mapping[str, Callable[[], Policy]]] = {
@@ -20,6 +21,7 @@ POLICIES: Final[Mapping[str, Callable[[], Policy]]] = {
     "class_priority": ClassPriority,
     "edf": EarliestDeadlineFirst,
     "least_slack": LeastSlackFirst,
+    "saber": Saber,
     "hybrid": Hybrid,
     "cato": Cato,
 }

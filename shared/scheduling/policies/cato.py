@@ -28,6 +28,7 @@ class Cato:
     window_s: float = 0.005
     late_window_s: float = 0.0
     work_conserving: bool = False
+    looks_inside: bool = False
     starvation_bound_s: float | None = None
     feeder: str = "holding"
 
@@ -35,7 +36,7 @@ class Cato:
         price_s = self._price(pressure_s) * cost.prefill_s(task)
         return (self.doomed_at(task, cost) + price_s,)
 
-    def place(self, task: Task, free: Sequence[WorkerView], now: float) -> WorkerView:
+    def place(self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost) -> WorkerView:
         return soonest_drained(free, now)
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
