@@ -52,23 +52,24 @@ class Scheduler:
     knobs: Knobs
 
     async def enqueue(self, records: Sequence[Record[TaskClassified]]) -> None:
-        entries = [
-            Entry(task=record.message.task, body=encoded_body(record.message.body))
+        entries = {
+            record.position: Entry(task=record.message.task, body=encoded_body(record.message.body))
             for record in records
-        ]
-        for record, entry, put in zip(records, entries, await self.queue.put(entries), strict=True):
-            if put is not Put.KNOWN:
-                self.mirror.wait(entry.task, origin=record.position, size=len(entry.body))
-                await self._welcome(entry.task, put)
-            elif entry.task.id in self.mirror.origins:
-                # Read again after a failover: now its place in Kafka is known.
-                self.mirror.origins[entry.task.id] = record.position
+            if record.message.task.model == self.measures.model
+        }
+        puts = await self._put(tuple(entries.values()))
+        # All are noted before any is welcomed: that may fail, and the next time they are known.
+        for (position, entry), put in zip(entries.items(), puts, strict=True):
+            self.mirror.note(entry, put, position)
+        for entry, put in zip(entries.values(), puts, strict=True):
+            await self._welcome(entry.task, put)
         self.mirror.changed.set()
 
     async def cancel(self, records: Sequence[Record[TaskCancelled]]) -> None:
         for record in records:
             task = self.mirror.task(record.message.task_id)
             if task is None:
+                self.mirror.arrivals.cancel(record.message.task_id)
                 await self.queue.bar(record.message.task_id)
             else:
                 await self.endings.give_up(task, Outcome.CANCELLED)
@@ -76,6 +77,8 @@ class Scheduler:
     async def hear(self, records: Sequence[Record[WorkerReported]]) -> None:
         for record in records:
             report = record.message
+            if report.model != self.measures.model:
+                continue
             for former in tuple(self.mirror.fleet.former_lives(report)):
                 await self.abandon(former)
             seat = self.mirror.fleet.hear(report, self._now())
@@ -94,7 +97,11 @@ class Scheduler:
         """A task whose record nobody could handle was accepted all the same: it has to end."""
         for record in records:
             task = task_of_letter(record.message)
-            if task is not None and await self._put_alone(task):
+            if task is None or task.model != self.measures.model:
+                continue
+            if self.mirror.task(task.id) is None:
+                # What was never queued can be settled once it is barred.
+                await self.queue.bar(task.id)
                 await self.endings.give_up(task, Outcome.DEAD_LETTERED, error=record.message.reason)
 
     async def step(self) -> float:
@@ -139,22 +146,24 @@ class Scheduler:
 
     async def abandon(self, worker: str) -> None:
         """The worker is dead, or as good as dead: take back all it has."""
-        for task_id in tuple(self.mirror.by_worker.pop(worker, ())):
-            await self.take_back(self.mirror.held[task_id], reason="its worker was lost")
-        self.mirror.fleet.seats.pop(worker, None)
+        for task_id in tuple(self.mirror.by_worker[worker]):
+            # Listed until it is taken back: this may fail halfway and be repeated.
+            if (held := self.mirror.held.get(task_id)) is not None:
+                await self.take_back(held, reason="its worker was lost")
+        self.mirror.dismiss(worker)
 
     async def take_back(self, held: Held, *, reason: str, is_start: bool = True) -> None:
         """Queue it again unless the client has read from it, or it was started too often."""
         task = replace(held.task, attempts=held.task.attempts + (1 if is_start else 0))
         await self.endings.revoke(held.lease)
+        if self.mirror.speaker(task.id, held.lease.fence) is None:
+            return  # It ended meanwhile, or somebody else took it back.
         if held.streamed:
             await self.endings.give_up(task, Outcome.FAILED, error=f"{reason} after it had begun")
         elif task.attempts >= self.knobs.attempts:
             await self._dead_letter(task, reason)
         elif await self.queue.requeue(task, held.lease.fence):
-            self.mirror.wait(
-                task, origin=self.mirror.origins.get(task.id), size=self.mirror.sizes[task.id]
-            )
+            self.mirror.wait_again(task)
             self.mirror.changed.set()
 
     async def dispatch_again(self, held: Held) -> None:
@@ -171,16 +180,20 @@ class Scheduler:
         return self.endings.clock.now()
 
     async def _welcome(self, task: Task, put: Put) -> None:
-        if put is Put.CANCELLED:
+        if put is Put.CANCELLED or self.mirror.arrivals.is_cancelled(task.id):
             await self.endings.give_up(task, Outcome.CANCELLED)
             return
         if task.supersedes and task.session is not None:
             for older in self.mirror.superseded(task.session):
                 await self.endings.give_up(older, Outcome.SUPERSEDED)
 
-    async def _put_alone(self, task: Task) -> bool:
-        (put,) = await self.queue.put([Entry(task=task, body=b"")])
-        return put is not Put.KNOWN
+    async def _put(self, entries: Sequence[Entry]) -> Sequence[Put]:
+        """Redis has them before the mirror does; a cancellation that comes between is kept."""
+        ids = [entry.task.id for entry in entries]
+        self.mirror.arrivals.expect(ids)
+        puts = await self.queue.put(entries)
+        self.mirror.arrivals.came(ids)
+        return puts
 
     async def _dispatch(self, assignments: Sequence[Assignment], now: float) -> None:
         claims = [
@@ -192,24 +205,27 @@ class Scheduler:
             )
             for assignment in assignments
         ]
-        claimed = await self.queue.claim(claims)
-        for assignment, answer in zip(assignments, claimed, strict=True):
-            await self._start(assignment, answer, now)
+        answers = tuple(zip(assignments, await self.queue.claim(claims), strict=True))
+        # All are noted before any is sent: what is not sent now is sent by the watch.
+        for assignment, answer in answers:
+            self._lend(assignment.task, answer, now)
+        for assignment, answer in answers:
+            await self._start(assignment.task, answer)
 
-    async def _start(
-        self, assignment: Assignment, claimed: tuple[Lease, bytes] | None, now: float
-    ) -> None:
-        task = assignment.task
-        if task.id not in self.mirror.backlog:
-            return  # It ended while it was being claimed, and its lease with it.
-        if claimed is None:
-            await self.endings.give_up(task, Outcome.FAILED, error="its body is no longer kept")
-            return
-        lease, body = claimed
-        self.mirror.lend(task, lease)
-        self.mirror.fleet.served(lease.worker, now)
-        await self._send(task, lease, body)
+    def _lend(self, task: Task, claimed: tuple[Lease, bytes] | None, now: float) -> None:
+        if claimed is None or task.id not in self.mirror.backlog:
+            return  # It may have ended while it was being claimed, and its lease with it.
+        self.mirror.lend(task, claimed[0])
+        self.mirror.fleet.served(claimed[0].worker, now)
         self.measures.claimed(task, now)
+
+    async def _start(self, task: Task, claimed: tuple[Lease, bytes] | None) -> None:
+        if claimed is not None:
+            lease, body = claimed
+            if self.mirror.speaker(task.id, lease.fence) is not None:
+                await self._send(task, lease, body)
+        elif task.id in self.mirror.backlog:
+            await self.endings.give_up(task, Outcome.FAILED, error="its body is no longer kept")
 
     async def _send(self, task: Task, lease: Lease, body: bytes) -> None:
         await self.bus.publish(
@@ -227,7 +243,8 @@ class Scheduler:
     async def _conclude(self, attempt: AttemptEnded) -> None:
         held = self.mirror.speaker(attempt.task_id, attempt.fence)
         if held is None:
-            self.measures.used_for_nothing(attempt)
+            if attempt.worker in self.mirror.fleet.seats:
+                self.measures.used_for_nothing(attempt)
             return
         held.streamed |= attempt.first_token_at is not None
         match attempt.result:

@@ -127,6 +127,7 @@ class ScriptedWorker:
     pool: Pool
     name: str = "worker"
     incarnation: str = "1"
+    model: str = "cato-demo"
     slots: int = 4
     admitted: int | None = None
     running: dict[TaskId, TaskDispatched] = field(default_factory=dict)
@@ -183,17 +184,17 @@ class ScriptedWorker:
 
     async def _keep_reporting(self) -> None:
         while True:
-            await self.pool.bus.publish(self._report())
+            await self.pool.bus.publish(self.report())
             await asyncio.sleep(0.1)
             for admitted in self.pool.told(WorkerAdmitted):
                 if (admitted.worker, admitted.incarnation) == (self.name, self.incarnation):
                     self.admitted = admitted.to_partition
 
-    def _report(self) -> WorkerReported:
+    def report(self) -> WorkerReported:
         return WorkerReported(
             worker=self.name,
             incarnation=self.incarnation,
-            model="cato-demo",
+            model=self.model,
             at=self.pool.clock.now(),
             to_partition=self.admitted,
             slots=self.slots,
