@@ -228,9 +228,11 @@ class Scheduler:
             await self.endings.give_up(task, Outcome.FAILED, error="its body is no longer kept")
 
     async def _send(self, task: Task, lease: Lease, body: bytes) -> None:
+        backlog = self.mirror.backlog
+        priority = backlog.policy.engine_priority(task, backlog.cost)
         await self.bus.publish(
             TaskDispatched(
-                task=task,
+                task=replace(task, priority=priority),
                 body=Body.model_validate_json(body),
                 fence=lease.fence,
                 worker=lease.worker,

@@ -137,7 +137,7 @@ class Eager:
         return math.inf
 
     def engine_priority(self, task: Task, cost: Cost) -> int:
-        return 0
+        return task.priority
 
 
 def least_held(free: Sequence[WorkerView]) -> WorkerView:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared.domain.task import Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Rank, WorkerView, soonest_drained
+from shared.scheduling.policy import Rank, WorkerView, milliseconds, soonest_drained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Cato:
         return task.received_at + task.useful_s - cost.promised_s(task) - self.margin_s
 
     def engine_priority(self, task: Task, cost: Cost) -> int:
-        return 0
+        return milliseconds(task.deadline_at)
 
     def _price(self, pressure_s: float) -> float:
         rush = (pressure_s - self.calm_s) / (self.rush_s - self.calm_s)

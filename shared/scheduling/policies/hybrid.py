@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.task import Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Rank, WorkerView, soonest_drained
+from shared.scheduling.policy import Rank, WorkerView, milliseconds, soonest_drained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,4 +40,4 @@ class Hybrid:
         return task.received_at + task.useful_s - cost.promised_s(task) - self.margin_s
 
     def engine_priority(self, task: Task, cost: Cost) -> int:
-        return 0
+        return milliseconds(task.deadline_at)
