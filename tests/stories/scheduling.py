@@ -52,7 +52,9 @@ class Pool:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, *, knobs: Knobs | None = None) -> AsyncIterator["Pool"]:
+    async def open(
+        cls, *, knobs: Knobs | None = None, policy: str = "edf"
+    ) -> AsyncIterator["Pool"]:
         """One scheduler that already leads."""
         clock = LeapingClock(start_at=1000.0)
         pool = cls(
@@ -61,6 +63,7 @@ class Pool:
             clock=clock,
             replies=LiveIngresses(),
             knobs=knobs or Knobs(),
+            policy=policy,
         )
         await pool.crown("scheduler-1")
         try:
