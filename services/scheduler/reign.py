@@ -1,6 +1,7 @@
 """One scheduler leads a pool, the others stand by hot and begin where the last leader died."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class Throne:
                     await self._lead()
                 await self.clock.sleep(self.candidate.leader_ttl_s / 8)
         finally:
-            await asyncio.shield(self.queue.resign(self.candidate.name))
+            await asyncio.shield(self._resign())
 
     async def _is_elected(self) -> bool:
         try:
@@ -82,9 +83,15 @@ class Throne:
         except* (Deposed, Unavailable) as errors:
             reasons = [str(error) for error in errors.exceptions]
             log.warning("reign over", extra={"reasons": reasons})
+            # Another may reach what this one cannot.
+            await self._resign()
         finally:
             self.standing.leads.clear()
             instruments.leadership.set(0, {names.MODEL: self.candidate.model})
+
+    async def _resign(self) -> None:
+        with contextlib.suppress(Unavailable):
+            await self.queue.resign(self.candidate.name)
 
     async def _reign(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -121,7 +128,7 @@ class Throne:
         rebuild = Rebuild(
             queue=self.queue, bus=self.bus, clock=self.clock, model=self.candidate.model
         )
-        return await rebuild.run(epoch)
+        return await rebuild.run(epoch, snapshot)
 
     async def _scheduler(self, snapshot: Snapshot) -> Scheduler:
         mirror = Mirror(

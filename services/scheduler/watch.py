@@ -1,7 +1,7 @@
 """The watch looks after what no message announces: silence, lost dispatches, vanished clients."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +23,9 @@ _RESEND_AFTER_S = 0.3
 _LISTEN_S = 1.0
 # Longer than a reply lease lives: an ingress that only lost Redis for a while keeps its tasks.
 _CLIENT_GONE_AFTER_S = 15.0
+_OVERSLEPT_S = 1.0
+
+Duty = Callable[[float], Coroutine[object, object, None]]
 
 
 class ReplyLeases(Protocol):
@@ -44,29 +47,45 @@ class Watch:
         """Beats until cancelled; raises Deposed when the store was lost and must be rebuilt."""
         beat = 0
         while True:
-            await self.scheduler.endings.clock.sleep(_BEAT_S)
+            await self._pause()
             beat += 1
-            try:
-                await self._quick_duties()
-                if beat % _SLOW_BEATS == 0:
-                    await self._slow_duties()
-            except Unavailable as error:
-                log.warning("watch postponed", extra={"reason": str(error)})
+            for duty in self._slow_duties() if beat % _SLOW_BEATS == 0 else ():
+                await self._attempt(duty)
+            for duty in self._quick_duties():
+                await self._attempt(duty)
 
-    async def _quick_duties(self) -> None:
-        now = self.scheduler.endings.clock.now()
-        await self._take_back_from_the_silent(now)
-        await self._chase_dispatches(now)
-        await self._report(now)
+    async def _pause(self) -> None:
+        clock = self.scheduler.endings.clock
+        began_at = clock.now()
+        await clock.sleep(_BEAT_S)
+        now = clock.now()
+        if abs(now - began_at - _BEAT_S) > _OVERSLEPT_S:
+            log.warning("time leapt; listening anew", extra={"by_s": now - began_at})
+            self.scheduler.mirror.fleet.listen_anew(now)
 
-    async def _slow_duties(self) -> None:
+    async def _attempt(self, duty: Duty) -> None:
+        """One that fails keeps nobody from the others."""
+        try:
+            await duty(self.scheduler.endings.clock.now())
+        except Unavailable as error:
+            log.warning("duty postponed", extra={"duty": duty.__name__, "reason": str(error)})
+
+    def _quick_duties(self) -> tuple[Duty, ...]:
+        return self._take_back_from_the_silent, self._chase_dispatches, self._report
+
+    def _slow_duties(self) -> tuple[Duty, ...]:
+        return (
+            self._check_store,
+            self._cancel_for_vanished_clients,
+            self._mark_low_water,
+            self._count_workers,
+        )
+
+    async def _check_store(self, _: float) -> None:
         if not await self.scheduler.queue.is_intact():
             raise Deposed("the store has lost its memory: lead again, and rebuild it from Kafka")
-        await self._cancel_for_vanished_clients(self.scheduler.endings.clock.now())
-        await self._mark_low_water()
-        self._count_workers(self.scheduler.endings.clock.now())
 
-    def _count_workers(self, now: float) -> None:
+    async def _count_workers(self, now: float) -> None:
         fleet, knobs = self.scheduler.mirror.fleet, self.scheduler.knobs
         listening = sum(1 for _ in fleet.listening(now, knobs.suspect_s))
         draining = sum(seat.report.draining for seat in fleet.seats.values())
@@ -114,7 +133,7 @@ class Watch:
         for task in vanished:
             await self.scheduler.endings.give_up(task, Outcome.CANCELLED, error="its ingress died")
 
-    async def _mark_low_water(self) -> None:
+    async def _mark_low_water(self, _: float) -> None:
         """Where a rebuild has to begin: the oldest living task of each partition."""
         bus = self.scheduler.bus
         for latency_class in LatencyClass:

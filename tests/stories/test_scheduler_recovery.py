@@ -1,0 +1,93 @@
+"""What the scheduler promises when memory, time or a leader is lost and found again."""
+
+import asyncio
+
+from shared.domain.outcome import Outcome
+from shared.domain.task import TaskId
+from shared.messages.pool import LeaderElected
+from tests.builders import a_task
+from tests.stories.scheduling import Pool, ScriptedWorker
+
+
+async def test_a_task_does_not_run_again_when_redis_forgot_only_its_ending() -> None:
+    async with Pool.open() as pool:
+        worker, t = await ScriptedWorker(pool=pool).start(), TaskId("t")
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await worker.take("t")
+        store = pool.store
+        kept = store.tasks[t], store.leases[t], store.bodies[t]
+        await worker.end("t")
+        await pool.until(lambda: "t" in pool.outcomes(), within_s=1, saying="t ends")
+        await pool.until(lambda: not store.endings, within_s=1, saying="the outbox is struck")
+
+        store.tasks[t], store.leases[t], store.bodies[t] = kept
+        store.ended_until.clear()
+        store.is_sealed = False
+        await asyncio.sleep(8)
+
+        assert pool.outcomes() == {"t": Outcome.COMPLETED}
+        assert len(worker.mine()) == 1
+
+
+async def test_of_two_workers_that_run_a_task_a_rebuilt_store_believes_the_newer_fence() -> None:
+    async with Pool.open() as pool:
+        first = await ScriptedWorker(pool=pool, name="first").start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await first.take("t")
+        await first.vanish()
+        second = await ScriptedWorker(pool=pool, name="second").start()
+        newer = await second.take("t")
+
+        await first.start()
+        pool.store.lose_everything()
+        await pool.until(lambda: pool.store.is_sealed, within_s=5, saying="the store is rebuilt")
+
+        assert pool.store.leases[newer.task.id].fence == newer.fence
+
+
+async def test_a_leap_of_the_clock_takes_no_task_from_a_worker_that_speaks() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        dispatched = await worker.take("t")
+        worker.streamed.add(dispatched.task.id)
+        await asyncio.sleep(0.25)
+
+        pool.clock.leapt_s = 30
+        await asyncio.sleep(5)
+        pool.clock.leapt_s = 0
+        await asyncio.sleep(5)
+
+        assert pool.outcomes() == {}
+        await worker.end("t")
+        await pool.until(lambda: "t" in pool.outcomes(), within_s=1, saying="t ends")
+
+
+async def test_the_loss_of_redis_is_noticed_while_other_duties_fail() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        pool.outage.fails["requeue"] = 1000
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await asyncio.sleep(5)
+        assert worker.mine()[-1].fence.epoch == 0, "nobody could take it back"
+
+        pool.store.lose_everything()
+
+        await pool.until(lambda: worker.mine()[-1].fence.epoch > 0, within_s=5, saying="a new try")
+
+
+async def test_a_leader_that_cannot_lead_lets_others_try() -> None:
+    async with Pool.open() as pool:
+        pool.bus.away = LeaderElected
+        pool.store.is_sealed = False
+
+        await pool.until(lambda: pool.store.leader is None, within_s=3, saying="it gave way")
+
+
+async def test_a_worker_that_claims_a_seat_which_does_not_exist_is_given_another() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool, admitted=999).start()
+        await pool.until(lambda: worker.admitted == 0, within_s=1, saying="it is seated")
+
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await worker.take("t")
