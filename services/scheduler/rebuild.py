@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.scheduler.fleet import wire_name
 from services.scheduler.scheduler import encoded_body
-from services.scheduler.watch import low_water_group
+from services.scheduler.watch import consumer_group, low_water_group
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.domain.task import LatencyClass, TaskId
@@ -22,6 +22,20 @@ log = logging.getLogger(__name__)
 # Every worker reports at least every 100 ms; one that is silent for this long runs nothing for us.
 _LISTEN_S = 0.5
 _CONNECT_WITHIN_S = 10.0
+
+
+@dataclass(slots=True)
+class _Accepted:
+    """What was accepted lately; the `unread` will be read again when the reading goes on."""
+
+    entries: dict[TaskId, Entry] = field(default_factory=dict)
+    unread: set[TaskId] = field(default_factory=set)
+
+    def note(self, record: Record[TaskClassified], read: Mapping[int, int]) -> None:
+        task = record.message.task
+        self.entries[task.id] = Entry(task=task, body=encoded_body(record.message.body))
+        if record.position.offset >= read.get(record.position.partition, 0):
+            self.unread.add(task.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,34 +53,36 @@ class Rebuild:
         running = await self._running()
         accepted = await self._accepted()
         held = {*(task.id for task in kept.waiting), *(task.id for task, _ in kept.running)}
-        ended = await self._ended(accepted.keys() | held)
-        living = {task_id: entry for task_id, entry in accepted.items() if task_id not in ended}
+        ended = await self._ended(accepted.entries.keys() | held)
+        living = {i: entry for i, entry in accepted.entries.items() if i not in ended}
         for task_id, entry in living.items():
             if task_id in running:
                 await self.queue.adopt(entry, running[task_id])
         await self.queue.put([entry for task_id, entry in living.items() if task_id not in running])
-        await self._forget({task_id: ended[task_id] for task_id in ended.keys() & held})
+        await self._end_again({i: ended[i] for i in ended.keys() & (held | accepted.unread)})
         await self.queue.seal()
         instruments.rebuilds.add(1, {names.MODEL: self.model})
         log.info("store rebuilt from Kafka", extra={"tasks": len(living)})
         return await self.queue.open(epoch)
 
-    async def _forget(self, ended: Mapping[TaskId, bytes]) -> None:
-        """The store lost its last second, and with it that these have ended and who was told."""
+    async def _end_again(self, ended: Mapping[TaskId, bytes]) -> None:
+        """The store forgot that these have ended; otherwise they would run once more."""
         for task_id, ending in ended.items():
+            # What is not queued can be settled once it is barred.
+            await self.queue.bar(task_id)
             await self.queue.settle(task_id, None, ending)
         await self.queue.told(tuple(ended))
 
-    async def _accepted(self) -> Mapping[TaskId, Entry]:
-        found: dict[TaskId, Entry] = {}
+    async def _accepted(self) -> _Accepted:
+        found = _Accepted()
         for latency_class in LatencyClass:
             topic = TaskClassified.topic_of(latency_class)
             since = await self.bus.committed(topic, low_water_group(self.model))
+            read = await self.bus.committed(topic, consumer_group(self.model))
             subscription = Subscription(message=TaskClassified, topic=topic)
             async for record in self.bus.replay(subscription, since=since):
-                task, body = record.message.task, record.message.body
-                if task.model == self.model:
-                    found[task.id] = Entry(task=task, body=encoded_body(body))
+                if record.message.task.model == self.model:
+                    found.note(record, read)
         return found
 
     async def _ended(self, asked: Set[TaskId]) -> Mapping[TaskId, bytes]:

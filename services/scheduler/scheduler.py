@@ -154,10 +154,9 @@ class Scheduler:
 
     async def take_back(self, held: Held, *, reason: str, is_start: bool = True) -> None:
         """Queue it again unless the client has read from it, or it was started too often."""
-        task = replace(held.task, attempts=held.task.attempts + (1 if is_start else 0))
-        await self.endings.revoke(held.lease)
-        if self.mirror.speaker(task.id, held.lease.fence) is None:
+        if self.mirror.speaker(held.task.id, held.lease.fence) is None:
             return  # It ended meanwhile, or somebody else took it back.
+        task = replace(held.task, attempts=held.task.attempts + (1 if is_start else 0))
         if held.streamed:
             await self.endings.give_up(task, Outcome.FAILED, error=f"{reason} after it had begun")
         elif task.attempts >= self.knobs.attempts:
@@ -165,6 +164,8 @@ class Scheduler:
         elif await self.queue.requeue(task, held.lease.fence):
             self.mirror.wait_again(task)
             self.mirror.changed.set()
+            # Only now: whoever is deposed without knowing it may stop nobody.
+            await self.endings.revoke(held.lease)
 
     async def dispatch_again(self, held: Held) -> None:
         """The worker never listed it: the record may never have been written."""

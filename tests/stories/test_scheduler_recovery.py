@@ -2,11 +2,13 @@
 
 import asyncio
 
+from services.scheduler.watch import consumer_group
 from shared.domain.outcome import Outcome
-from shared.domain.task import TaskId
+from shared.domain.task import LatencyClass, TaskId
+from shared.messages.catalogue import TaskClassified
 from shared.messages.pool import LeaderElected
 from tests.builders import a_task
-from tests.stories.scheduling import Pool, ScriptedWorker
+from tests.stories.scheduling import Pool, ScriptedWorker, revoked
 
 
 async def test_a_task_does_not_run_again_when_redis_forgot_only_its_ending() -> None:
@@ -27,6 +29,37 @@ async def test_a_task_does_not_run_again_when_redis_forgot_only_its_ending() -> 
 
         assert pool.outcomes() == {"t": Outcome.COMPLETED}
         assert len(worker.mine()) == 1
+
+
+async def test_a_task_does_not_run_again_when_its_record_is_read_once_more_after_a_loss() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await worker.take("t")
+        await worker.end("t")
+        await pool.until(lambda: "t" in pool.outcomes(), within_s=1, saying="t ends")
+        await pool.until(lambda: not pool.store.endings, within_s=1, saying="the outbox is struck")
+
+        pool.store.lose_everything()
+        topic = TaskClassified.topic_of(LatencyClass.E2E)
+        await pool.bus.commit(topic, consumer_group("cato-demo"), dict.fromkeys(range(4), 0))
+        await asyncio.sleep(8)
+
+        assert pool.outcomes() == {"t": Outcome.COMPLETED}
+        assert len(worker.mine()) == 1
+
+
+async def test_a_leader_that_is_deposed_and_does_not_know_it_stops_nobody() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await worker.take("t")
+
+        pool.store.epoch = 99
+        await worker.vanish()
+        await asyncio.sleep(5)
+
+        assert revoked(pool) == set()
 
 
 async def test_of_two_workers_that_run_a_task_a_rebuilt_store_believes_the_newer_fence() -> None:
