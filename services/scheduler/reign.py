@@ -162,7 +162,7 @@ class Throne:
             topic = TaskClassified.topic_of(latency_class)
             yield self._read(TaskClassified, topic, scheduler.enqueue)
         yield self._read(TaskCancelled, TaskCancelled.base_topic, scheduler.cancel)
-        yield self._read(DeadLettered, DeadLettered.base_topic, scheduler.mourn)
+        yield self._read(DeadLettered, DeadLettered.base_topic, scheduler.mourn, patience_s=1.0)
         yield self._read(AttemptEnded, AttemptEnded.base_topic, scheduler.conclude)
         yield self._listen(scheduler)
         yield scheduler.keep_stepping()
@@ -174,12 +174,21 @@ class Throne:
         message: type[M],
         topic: str,
         handle: Callable[[Sequence[Record[M]]], Awaitable[None]],
+        *,
+        patience_s: float = 0.0,
     ) -> None:
         """All partitions, without a group's slow rebalance: the epoch keeps a second reader out."""
         partitions = frozenset(range(await self.bus.partitions(topic)))
         group = consumer_group(self.candidate.model)
         await self.bus.consume(
-            Subscription(message=message, topic=topic, group=group, partitions=partitions), handle
+            Subscription(
+                message=message,
+                topic=topic,
+                group=group,
+                partitions=partitions,
+                patience_s=patience_s,
+            ),
+            handle,
         )
 
     async def _listen(self, scheduler: Scheduler) -> None:

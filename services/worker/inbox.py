@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from services.worker.roster import Identity
 from shared.messages.bus import Bus, Record, Start, Subscription
 from shared.messages.catalogue import TaskDispatched, TaskRevoked
 from shared.messages.pool import WorkerAdmitted
+
+# Seats change when workers or leaders do, and reading costs as much when nothing comes.
+_SEATED_WITHIN_S: Final = 0.2
 
 Dispatches = Callable[[Sequence[Record[TaskDispatched]]], Awaitable[None]]
 Revocations = Callable[[Sequence[Record[TaskRevoked]]], Awaitable[None]]
@@ -39,7 +43,10 @@ class Inbox:
     async def _hear_admissions(self) -> None:
         await self.bus.consume(
             Subscription(
-                message=WorkerAdmitted, topic=WorkerAdmitted.base_topic, start=Start.LATEST
+                message=WorkerAdmitted,
+                topic=WorkerAdmitted.base_topic,
+                start=Start.LATEST,
+                patience_s=_SEATED_WITHIN_S,
             ),
             self.admit,
             caught_up=self.is_listening.set,
