@@ -17,7 +17,7 @@ from shared.messages.catalogue import TaskEnded, TokensProduced, Usage
 ANSWERED: Final = frozenset({Outcome.COMPLETED, Outcome.LATE})
 
 # The ending travels apart from the last piece and may overtake it, but not by this much.
-_OVERTAKEN_S: Final = 2.0
+_OVERTAKEN_S: Final = 10.0
 # What an unread piece weighs beside its text.
 _PIECE_BYTES: Final = 256
 

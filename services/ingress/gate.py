@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.ingress.admission import Wish, admit, wish_of
+from services.ingress.admission import Backlog, Crowd, Shape, Wish, admit, shape_of, wish_of
 from services.ingress.asked import Asked
 from services.ingress.backlogs import Backlogs
 from services.ingress.errors import ShuttingDown
+from services.ingress.experience import Ticket
 from services.ingress.knobs import Knobs
 from services.ingress.ports import Quota
 from services.ingress.replies import Desk
@@ -20,6 +21,8 @@ from shared.messages.body import Body
 _CHARS_PER_TOKEN: Final = 4
 # Another ingress is there at once.
 _ELSEWHERE_S: Final = 0.5
+# From acceptance here to the queue, and so into the next report.
+_ON_THE_WAY_S: Final = 0.05
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -83,22 +86,32 @@ class Gate:
             )
         return tokens
 
-    def admit(self, asked: Asked) -> None:
-        """Raises NoWorker or Overloaded."""
+    def admit(self, asked: Asked) -> Ticket:
+        """For whoever is let in. Raises NoWorker or Overloaded."""
+        shape, backlog = shape_of(asked.body, asked.kind), self.backlogs.of(asked.model)
+        wish = self._wish(asked, shape)
         admit(
-            _wish(asked),
-            self.backlogs.of(asked.model),
+            wish,
+            backlog,
+            crowd=self._crowd(shape, backlog),
             now=self.backlogs.clock.monotonic(),
             stale_s=self.knobs.backlog_stale_s,
             open_bytes=self.desk.open_bytes,
             room=self.knobs.max_open_bytes,
         )
+        return Ticket(
+            at=self.backlogs.clock.now(),
+            model=asked.model,
+            shape=shape,
+            wish=wish,
+        )
 
     def expected_s(self, asked: Asked) -> float:
         """From receipt to the last token, as far as can be said now."""
-        wish, backlog = _wish(asked), self.backlogs.of(asked.model)
-        wait_s = 0.0 if backlog is None else backlog.wait_s(wish)
-        return wait_s + self.desk.durations.of(wish.kind)
+        shape, backlog = shape_of(asked.body, asked.kind), self.backlogs.of(asked.model)
+        wish = self._wish(asked, shape)
+        wait_s = 0.0 if backlog is None else backlog.wait_s(wish, self._crowd(shape, backlog).since)
+        return wait_s + self.desk.experience.duration_s(wish.kind)
 
     async def reserve(self, asked: Asked) -> None:
         """Raises OverQuota, Unavailable."""
@@ -113,15 +126,20 @@ class Gate:
         if asked.tenant.has_quota():
             await self.quota.settle(asked.tenant.name, asked.reserved_tokens, used_tokens)
 
+    def _crowd(self, shape: Shape, backlog: Backlog | None) -> Crowd:
+        if backlog is None:
+            return Crowd()
+        seen_at = backlog.report.at - _ON_THE_WAY_S
+        return self.desk.experience.crowd(shape, since=seen_at, model=backlog.report.model)
 
-def _wish(asked: Asked) -> Wish:
-    return wish_of(
-        asked.body,
-        kind=asked.kind,
-        promise=asked.promise,
-        read_timeout_s=None if asked.detached else asked.headers.read_timeout_s,
-        size_bytes=asked.size_bytes,
-    )
+    def _wish(self, asked: Asked, shape: Shape) -> Wish:
+        return wish_of(
+            self.desk.experience.likely_kind(shape),
+            promise=asked.promise,
+            read_timeout_s=None if asked.detached else asked.headers.read_timeout_s,
+            is_detached=asked.detached,
+            size_bytes=asked.size_bytes,
+        )
 
 
 _PROMPTS: Final = {"completions": "prompt", "chat": "messages", "tasks": "code"}

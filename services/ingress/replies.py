@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.ingress.conversation import Conversation
-from services.ingress.durations import Durations
 from services.ingress.errors import OutOfReach
+from services.ingress.experience import Experience
 from services.ingress.ports import ReplyLeases
 from shared.domain.clock import Clock
 from shared.domain.errors import CatoError, Unavailable
@@ -42,7 +42,7 @@ class Desk:
     partition: int | None = None
     conversations: dict[TaskId, Conversation] = field(default_factory=dict)
     promises: RecentPromises = field(default_factory=RecentPromises)
-    durations: Durations = field(default_factory=Durations)
+    experience: Experience = field(default_factory=Experience)
     open_bytes: int = 0
 
     def is_open(self) -> bool:
@@ -109,7 +109,7 @@ class Replies:
                 _count_stale(ended)
                 continue
             self.desk.promises.ended(ended.kind, ended.outcome, now)
-            self.desk.durations.learn(ended)
+            self.desk.experience.learn(ended)
             conversation = self.desk.conversations.get(ended.task_id)
             if conversation is not None:
                 conversation.end(ended)

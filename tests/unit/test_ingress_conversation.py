@@ -87,7 +87,7 @@ async def test_an_answer_whose_end_never_comes_is_told_as_lost() -> None:
 
     conversation.end(an_ending(Outcome.COMPLETED))
     early = await conversation.next(1.0)
-    late = await conversation.next(2.0)
+    late = await conversation.next(10.0)
 
     assert early == []
     assert [type(event) for event in late] == [Ending]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingress.deltas import joined
-from services.ingress.durations import Durations
+from services.ingress.experience import Experience
 from services.ingress.knobs import Knobs
 from services.ingress.requests import ChatRequest, CompletionRequest, Request, TaskRequest
 from services.ingress.settings import IngressSettings
@@ -92,7 +92,7 @@ def test_parts_of_tool_calls_find_each_other_by_place() -> None:
 
 
 def test_durations_begin_with_what_the_catalogue_expects() -> None:
-    assert Durations().of("translation") > Durations().of("completion") > 0
+    assert Experience().duration_s("translation") > Experience().duration_s("completion") > 0
 
 
 def a_file(tmp_path: Path, text: str) -> Path:
