@@ -1,5 +1,6 @@
 """The fleet is what the workers said of themselves, and how long ago."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -24,10 +25,13 @@ class Seat:
 
 @dataclass(slots=True)
 class Fleet:
-    """Silence is measured from `watched_since`: a new leader first listens, then judges."""
+    """Silence is measured from `watched_since`: a new leader first listens, then judges.
+
+    It is infinite until the reports of the workers are read.
+    """
 
     partitions: int
-    watched_since: float
+    watched_since: float = math.inf
     seats: dict[str, Seat] = field(default_factory=dict)
 
     def hear(self, report: WorkerReported, now: float) -> Seat | None:
@@ -74,7 +78,8 @@ class Fleet:
 
     def listen_anew(self, now: float) -> None:
         """The clock leapt, or we slept: what is silent now was perhaps only not heard."""
-        self.watched_since = now
+        if math.isfinite(self.watched_since):
+            self.watched_since = now
         for seat in self.seats.values():
             seat.heard_at = min(seat.heard_at, now)
 

@@ -26,6 +26,7 @@ class Held:
     task: Task
     lease: Lease
     reported_at: float | None = None
+    sent_again_at: float = 0.0
     streamed: bool = False
 
 

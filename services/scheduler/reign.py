@@ -133,10 +133,7 @@ class Throne:
     async def _scheduler(self, snapshot: Snapshot) -> Scheduler:
         mirror = Mirror(
             backlog=self.candidate.new_backlog(),
-            fleet=Fleet(
-                partitions=await self.bus.partitions(TaskDispatched.base_topic),
-                watched_since=self.clock.now(),
-            ),
+            fleet=Fleet(partitions=await self.bus.partitions(TaskDispatched.base_topic)),
         )
         for task in snapshot.waiting:
             mirror.wait(task, origin=None, size=0)
@@ -192,9 +189,14 @@ class Throne:
         )
 
     async def _listen(self, scheduler: Scheduler) -> None:
+        def begin_to_judge() -> None:
+            scheduler.mirror.fleet.watched_since = self.clock.now()
+
         topic = WorkerReported.base_topic
         await self.bus.consume(
-            Subscription(message=WorkerReported, topic=topic, start=Start.LATEST), scheduler.hear
+            Subscription(message=WorkerReported, topic=topic, start=Start.LATEST),
+            scheduler.hear,
+            caught_up=begin_to_judge,
         )
 
     async def _stay_elected(self) -> None:

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 _BEAT_S = 0.1
 _SLOW_BEATS = 10  # once a second
 _RESEND_AFTER_S = 0.3
+# Each carries the whole prompt, and a worker that is slow to read needs no more of them.
+_RESEND_EVERY_S = 1.0
 _LISTEN_S = 1.0
 # Longer than a reply lease lives: an ingress that only lost Redis for a while keeps its tasks.
 _CLIENT_GONE_AFTER_S = 15.0
@@ -107,15 +109,20 @@ class Watch:
 
     def _is_overdue(self, held: Held, now: float) -> bool:
         """Its worker speaks, but not of this task."""
-        since = held.lease.at if held.reported_at is None else held.reported_at
+        since = self._unlisted_since(held)
         seat = self.scheduler.mirror.fleet.seats.get(held.lease.worker)
         return seat is not None and seat.heard_at - since > _RESEND_AFTER_S and now > since
 
-    async def _chase(self, held: Held, now: float) -> None:
+    def _unlisted_since(self, held: Held) -> float:
+        """A new leader may still have to read that it has ended."""
         since = held.lease.at if held.reported_at is None else held.reported_at
-        if now - since > self.scheduler.knobs.lease_s:
+        return max(since, self.scheduler.mirror.fleet.watched_since)
+
+    async def _chase(self, held: Held, now: float) -> None:
+        if now - self._unlisted_since(held) > self.scheduler.knobs.lease_s:
             await self.scheduler.take_back(held, reason="its worker does not know it")
-        elif held.reported_at is None:
+        elif held.reported_at is None and now - held.sent_again_at > _RESEND_EVERY_S:
+            held.sent_again_at = now
             await self.scheduler.dispatch_again(held)
 
     async def _cancel_for_vanished_clients(self, now: float) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus
@@ -12,7 +13,7 @@ from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.domain.fence import Fence
 from shared.domain.task import Task, TaskId
-from shared.messages.bus import Position
+from shared.messages.bus import M, Position, Record, Subscription
 from shared.messages.message import Message
 from shared.scheduling.queue import Entry, Put
 
@@ -27,9 +28,20 @@ class LeapingClock(LoopClock):
 
 
 class OutageBus(MemoryBus):
-    """Takes no message of the kind that is `away`."""
+    """Takes no message of the kind that is `away`; readers of some kinds are slow to connect."""
 
     away: type[Message] | None = None
+    connects_after_s: Mapping[type[Message], float] = MappingProxyType({})
+
+    async def consume(
+        self,
+        subscription: Subscription[M],
+        handle: Callable[[Sequence[Record[M]]], Awaitable[None]],
+        *,
+        caught_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        await asyncio.sleep(self.connects_after_s.get(subscription.message, 0.0))
+        await super().consume(subscription, handle, caught_up=caught_up)
 
     async def publish(self, message: Message) -> Awaitable[Position]:
         if self.away is not None and isinstance(message, self.away):

@@ -89,6 +89,15 @@ async def test_what_was_claimed_and_could_not_be_sent_is_sent_later() -> None:
         assert pool.outcomes() == {}
 
 
+async def test_a_worker_that_is_slow_to_read_is_not_buried_in_repetitions() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await asyncio.sleep(2.5)
+
+        assert 2 <= len(worker.mine()) <= 4
+
+
 async def test_no_task_of_a_lost_worker_is_forgotten_when_redis_fails_meanwhile() -> None:
     async with Pool.open() as pool:
         first = await ScriptedWorker(pool=pool, name="first").start()

@@ -5,8 +5,8 @@ import asyncio
 from services.scheduler.watch import consumer_group
 from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, TaskId
-from shared.messages.catalogue import TaskClassified
-from shared.messages.pool import LeaderElected
+from shared.messages.catalogue import AttemptEnded, TaskClassified
+from shared.messages.pool import LeaderElected, WorkerReported
 from tests.builders import a_task
 from tests.stories.scheduling import Pool, ScriptedWorker, revoked
 
@@ -76,6 +76,53 @@ async def test_of_two_workers_that_run_a_task_a_rebuilt_store_believes_the_newer
         await pool.until(lambda: pool.store.is_sealed, within_s=5, saying="the store is rebuilt")
 
         assert pool.store.leases[newer.task.id].fence == newer.fence
+
+
+async def test_a_rebuild_listens_only_from_when_it_hears() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await worker.take("t")
+        await asyncio.sleep(0.2)
+
+        pool.bus.connects_after_s = {WorkerReported: 1.0}
+        pool.store.lose_everything()
+        await asyncio.sleep(8)
+
+        assert len(worker.mine()) == 1
+
+
+async def test_a_new_leader_that_cannot_hear_yet_takes_nothing_away() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.crown("scheduler-2")
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        dispatched = await worker.take("t")
+        worker.streamed.add(dispatched.task.id)
+
+        pool.bus.connects_after_s = {WorkerReported: 5.0}
+        await pool.kill("scheduler-1")
+        await asyncio.sleep(10)
+
+        assert pool.outcomes() == {}
+        assert revoked(pool) == set()
+
+
+async def test_what_ended_while_nobody_led_does_not_run_again() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.crown("scheduler-2")
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await worker.take("t")
+        await asyncio.sleep(4)
+
+        pool.bus.connects_after_s = {AttemptEnded: 1.0}
+        await pool.kill("scheduler-1")
+        await worker.end("t")
+        await pool.until(lambda: "t" in pool.outcomes(), within_s=5, saying="t ends")
+
+        assert pool.outcomes() == {"t": Outcome.COMPLETED}
+        assert len({dispatched.fence for dispatched in worker.mine()}) == 1
 
 
 async def test_a_leap_of_the_clock_takes_no_task_from_a_worker_that_speaks() -> None:
