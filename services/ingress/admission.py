@@ -79,12 +79,12 @@ def _task_s(report: BacklogReported) -> dict[LatencyClass, float]:
 class Wish:
     """A request as admission sees it; `patience_s` None is worth waiting for, however long.
 
-    `is_usual`: it is under the promise of its kind, and its client listens.
+    `promised_s` is until the token that decides; None where it is not what the kind usually has.
     """
 
     kind: str
     latency_class: LatencyClass
-    is_usual: bool = True
+    promised_s: float | None = None
     patience_s: float | None
     size_bytes: int
 
@@ -138,7 +138,7 @@ def wish_of(
     return Wish(
         kind=kind,
         latency_class=owed.latency_class(),
-        is_usual=promise is None and not is_detached,
+        promised_s=promised_s if promise is None and not is_detached else None,
         patience_s=min((limit for limit in limits_s if limit is not None), default=None),
         size_bytes=size_bytes,
     )

@@ -46,15 +46,25 @@ class Most:
     value: float = _FIRST
     cut_at: float | None = None
     open: int = 0
+    waiting: dict[TaskId, float] = field(default_factory=dict)
 
     def learn(self, ticket: Ticket, ended: TaskEnded) -> None:
         if ended.outcome in _BROKEN:
-            # Whoever went in before the last cut tells nothing new.
-            if self.cut_at is None or ticket.at >= self.cut_at:
-                self.value = max(_LEAST, _CUT * min(self.value, self.open + 1))
-                self.cut_at = ended.ended_at
+            self._cut(ticket.at, ended.ended_at)
         elif ended.outcome is Outcome.COMPLETED and self.open >= self.value * _CUT:
             self.value += 1.0 if self.cut_at is None else _GROWTH / self.value
+
+    def look(self, promised_s: float | None, now: float) -> None:
+        """Who waits for longer than was promised need not end before that is noticed."""
+        since = next(iter(self.waiting.values()), now)
+        if promised_s is not None and now - since > promised_s:
+            self._cut(since, now)
+
+    def _cut(self, let_in_at: float, now: float) -> None:
+        # Whoever went in before the last cut tells nothing new.
+        if self.cut_at is None or let_in_at >= self.cut_at:
+            self.value = max(_LEAST, _CUT * min(self.value, self.open + 1))
+            self.cut_at = now
 
 
 @dataclass(slots=True)
@@ -68,18 +78,28 @@ class Experience:
 
     def let_in(self, task_id: TaskId, ticket: Ticket) -> None:
         self.tickets[task_id] = ticket
-        self.most.setdefault(ticket.shape, Most()).open += 1
+        most = self.most.setdefault(ticket.shape, Most())
+        most.open += 1
+        if ticket.wish.promised_s is not None:
+            most.waiting[task_id] = ticket.at
         oldest = next(iter(self.tickets))
         if self.tickets[oldest].at < ticket.at - _FORGOTTEN_S:
             self._give_back(oldest)
 
-    def crowd(self, shape: Shape, *, since: float, model: str) -> Crowd:
+    def begin(self, task_id: TaskId) -> None:
+        """Its first token has come; where that was promised the wait is over."""
+        ticket = self.tickets.get(task_id)
+        if ticket is not None and ticket.wish.latency_class is LatencyClass.TTFT:
+            self.most[ticket.shape].waiting.pop(task_id, None)
+
+    def crowd(self, shape: Shape, wish: Wish, *, since: float, model: str, now: float) -> Crowd:
         most = self.most.get(shape, Most())
+        most.look(wish.promised_s, now)
         return Crowd(
             since=self._let_in_since(since, model),
             alike=most.open,
             most=most.value,
-            duration_s=self.duration_s(self.likely_kind(shape)),
+            duration_s=self.duration_s(wish.kind),
         )
 
     def _let_in_since(self, at: float, model: str) -> Mapping[LatencyClass, int]:
@@ -101,7 +121,7 @@ class Experience:
         if ticket is None:
             return
         self._learn_kind(ticket.shape, ended.kind)
-        if ticket.wish.is_usual:
+        if ticket.wish.promised_s is not None:
             self.most[ticket.shape].learn(ticket, ended)
 
     def likely_kind(self, shape: Shape) -> str:
@@ -122,6 +142,7 @@ class Experience:
         ticket = self.tickets.pop(task_id, None)
         if ticket is not None:
             self.most[ticket.shape].open -= 1
+            self.most[ticket.shape].waiting.pop(task_id, None)
         return ticket
 
     def _learn_duration(self, ended: TaskEnded) -> None:

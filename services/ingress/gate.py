@@ -93,7 +93,7 @@ class Gate:
         admit(
             wish,
             backlog,
-            crowd=self._crowd(shape, backlog),
+            crowd=self._crowd(shape, wish, backlog),
             now=self.backlogs.clock.monotonic(),
             stale_s=self.knobs.backlog_stale_s,
             open_bytes=self.desk.open_bytes,
@@ -110,7 +110,11 @@ class Gate:
         """From receipt to the last token, as far as can be said now."""
         shape, backlog = shape_of(asked.body, asked.kind), self.backlogs.of(asked.model)
         wish = self._wish(asked, shape)
-        wait_s = 0.0 if backlog is None else backlog.wait_s(wish, self._crowd(shape, backlog).since)
+        wait_s = (
+            0.0
+            if backlog is None
+            else backlog.wait_s(wish, self._crowd(shape, wish, backlog).since)
+        )
         return wait_s + self.desk.experience.duration_s(wish.kind)
 
     async def reserve(self, asked: Asked) -> None:
@@ -126,11 +130,16 @@ class Gate:
         if asked.tenant.has_quota():
             await self.quota.settle(asked.tenant.name, asked.reserved_tokens, used_tokens)
 
-    def _crowd(self, shape: Shape, backlog: Backlog | None) -> Crowd:
+    def _crowd(self, shape: Shape, wish: Wish, backlog: Backlog | None) -> Crowd:
         if backlog is None:
             return Crowd()
-        seen_at = backlog.report.at - _ON_THE_WAY_S
-        return self.desk.experience.crowd(shape, since=seen_at, model=backlog.report.model)
+        return self.desk.experience.crowd(
+            shape,
+            wish,
+            since=backlog.report.at - _ON_THE_WAY_S,
+            model=backlog.report.model,
+            now=self.backlogs.clock.now(),
+        )
 
     def _wish(self, asked: Asked, shape: Shape) -> Wish:
         return wish_of(

@@ -98,7 +98,11 @@ class Replies:
             produced = record.message
             if produced.reply_to.incarnation != desk.incarnation:
                 _count_stale(produced)
-            elif (conversation := desk.conversations.get(produced.task_id)) is not None:
+                continue
+            if produced.sequence == 0:
+                desk.experience.begin(produced.task_id)
+            conversation = desk.conversations.get(produced.task_id)
+            if conversation is not None:
                 conversation.hear(produced)
 
     async def end(self, records: Sequence[Record[TaskEnded]]) -> None:

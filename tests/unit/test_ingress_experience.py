@@ -83,11 +83,25 @@ def test_a_burst_of_broken_promises_is_one_sign_not_many() -> None:
 def test_a_lost_ending_stands_in_nobodys_way_for_ever() -> None:
     experience = Experience()
     experience.let_in(TaskId("lost"), a_ticket(experience, at=0.0))
-    experience.let_in(TaskId("next"), a_ticket(experience, at=200.0))
+    ticket = a_ticket(experience, at=200.0)
+    experience.let_in(TaskId("next"), ticket)
 
-    crowd = experience.crowd(shape_of(PLAIN, None), since=0.0, model="m")
+    crowd = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=200.0)
 
     assert crowd.alike == 1
+
+
+def test_whoever_waits_too_long_is_noticed_before_the_end() -> None:
+    experience = Experience()
+    ticket = a_ticket(experience)
+    for number in range(40):
+        experience.let_in(TaskId(str(number)), ticket)
+
+    early = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=0.9)
+    late = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=1.1)
+
+    assert early.most == 64
+    assert late.most < 40
 
 
 @dataclass
@@ -101,7 +115,7 @@ class Pool:
     experience: Experience = field(default_factory=Experience)
     now: float = 0.0
     free_at: list[float] = field(default_factory=list)
-    ending: list[tuple[float, str, Outcome]] = field(default_factory=list)
+    ending: list[tuple[float, str, Outcome | None]] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
 
     def offer(self, rate: float, seconds: float, *, at_once: int = 1) -> None:
@@ -118,7 +132,9 @@ class Pool:
 
     def ask(self, name: str, backlog: Backlog, now: float) -> None:
         ticket = a_ticket(self.experience, at=now)
-        crowd = self.experience.crowd(ticket.shape, since=backlog.report.at - 0.05, model="m")
+        crowd = self.experience.crowd(
+            ticket.shape, ticket.wish, since=backlog.report.at - 0.05, model="m", now=now
+        )
         try:
             admit(ticket.wish, backlog, crowd=crowd, now=now, stale_s=5, open_bytes=0, room=1000)
         except Overloaded:
@@ -129,11 +145,16 @@ class Pool:
         heapq.heappush(self.free_at, starts_at + self.service_s)
         in_time = starts_at + 0.05 - now <= self.promised_s
         outcome = Outcome.COMPLETED if in_time else Outcome.LATE
+        # Its first token, and its end.
+        heapq.heappush(self.ending, (starts_at + 0.05, name, None))
         heapq.heappush(self.ending, (starts_at + self.service_s, name, outcome))
 
     def settle(self, now: float) -> None:
         while self.ending and self.ending[0][0] <= now:
             at, name, outcome = heapq.heappop(self.ending)
+            if outcome is None:
+                self.experience.begin(TaskId(name))
+                continue
             self.answers[outcome.value] += 1
             self.experience.learn(an_ending(name, outcome, at=at))
 
