@@ -115,11 +115,13 @@ class Endings:
         return is_first
 
     async def revoke(self, lease: Lease) -> None:
+        """Where its worker reads now: a new leader may have seated it elsewhere."""
+        seat = self.mirror.fleet.seats.get(lease.worker)
         revoked = TaskRevoked(
             task_id=lease.task_id,
             fence=lease.fence,
             worker=lease.worker,
-            to_partition=lease.to_partition,
+            to_partition=lease.to_partition if seat is None else seat.to_partition,
         )
         try:
             await self.bus.publish(revoked)

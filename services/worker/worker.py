@@ -111,10 +111,12 @@ class Worker:
 
     def _take(self, run: Run) -> None:
         measures.received(run)
-        older = self.roster.newest.get(run.task.id)
-        if older is not None:
+        other = self.roster.newest.get(run.task.id)
+        if other is not None and other.dispatched.fence > run.dispatched.fence:
+            return  # Sent by a leader who was deposed and did not know it.
+        if other is not None:
             # The scheduler gave the older attempt up, or it would not have sent this one.
-            self._stop(older, Attempt.ABORTED)
+            self._stop(other, Attempt.ABORTED)
         self.roster.take(run)
         if self.roster.is_draining:
             self._stop(run, Attempt.RETURNED)

@@ -5,7 +5,7 @@ import asyncio
 from services.scheduler.watch import consumer_group
 from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, TaskId
-from shared.messages.catalogue import AttemptEnded, TaskClassified
+from shared.messages.catalogue import AttemptEnded, TaskClassified, TaskRevoked
 from shared.messages.pool import LeaderElected, WorkerReported
 from tests.builders import a_task
 from tests.stories.scheduling import Pool, ScriptedWorker, revoked
@@ -123,6 +123,24 @@ async def test_what_ended_while_nobody_led_does_not_run_again() -> None:
 
         assert pool.outcomes() == {"t": Outcome.COMPLETED}
         assert len({dispatched.fence for dispatched in worker.mine()}) == 1
+
+
+async def test_a_worker_that_was_seated_elsewhere_hears_of_a_cancellation() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await worker.take("t")
+        await worker.vanish()
+        await pool.kill("scheduler-1")
+        await pool.crown("scheduler-2")
+        await ScriptedWorker(pool=pool, name="newcomer").start()
+        await worker.start()
+        await pool.until(lambda: worker.admitted == 1, within_s=1, saying="it is moved")
+
+        await pool.cancel("t")
+        await pool.until(lambda: bool(pool.told(TaskRevoked)), within_s=1, saying="t is revoked")
+
+        assert [message.to_partition for message in pool.told(TaskRevoked)] == [1]
 
 
 async def test_a_leap_of_the_clock_takes_no_task_from_a_worker_that_speaks() -> None:

@@ -55,6 +55,17 @@ async def test_a_revoked_attempt_that_waits_is_never_begun() -> None:
         assert results == {"task-1": Attempt.COMPLETED, "task-2": Attempt.ABORTED}
 
 
+async def test_a_late_dispatch_under_an_older_fence_does_not_stop_the_newer_attempt() -> None:
+    async with a_bench() as bench:
+        await bench.dispatch(a_dispatch(fence=Fence(1, 2), max_tokens=50))
+        await until_streaming(bench)
+        await bench.dispatch(a_dispatch(fence=Fence(0, 9)))
+        await bench.until_ended()
+
+        (ended,) = bench.endings()
+        assert (ended.fence, ended.result) == (Fence(1, 2), Attempt.COMPLETED)
+
+
 async def test_a_revocation_that_overtakes_its_dispatch_still_counts() -> None:
     async with a_bench() as bench:
         await bench.revoke()
