@@ -5,8 +5,8 @@ import logging
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from services.scheduler.entries import entry_of
 from services.scheduler.fleet import wire_name
-from services.scheduler.scheduler import encoded_body
 from services.scheduler.watch import consumer_group, low_water_group
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
@@ -32,10 +32,10 @@ class _Accepted:
     unread: set[TaskId] = field(default_factory=set)
 
     def note(self, record: Record[TaskClassified], read: Mapping[int, int]) -> None:
-        task = record.message.task
-        self.entries[task.id] = Entry(task=task, body=encoded_body(record.message.body))
+        entry = entry_of(record.message)
+        self.entries[entry.task.id] = entry
         if record.position.offset >= read.get(record.position.partition, 0):
-            self.unread.add(task.id)
+            self.unread.add(entry.task.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

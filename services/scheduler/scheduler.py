@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.scheduler.endings import Endings
+from services.scheduler.entries import entry_of
 from services.scheduler.fleet import wire_name
 from services.scheduler.letters import task_of_letter
 from services.scheduler.measures import Measures
@@ -53,7 +54,7 @@ class Scheduler:
 
     async def enqueue(self, records: Sequence[Record[TaskClassified]]) -> None:
         entries = {
-            record.position: Entry(task=record.message.task, body=encoded_body(record.message.body))
+            record.position: entry_of(record.message)
             for record in records
             if record.message.task.model == self.measures.model
         }
@@ -91,7 +92,11 @@ class Scheduler:
         self.mirror.changed.set()
 
     async def conclude(self, records: Sequence[Record[AttemptEnded]]) -> None:
-        await asyncio.gather(*(self._conclude(record.message) for record in records))
+        """All are done before any failure is told: none may go on into another reign."""
+        concluding = (self._conclude(record.message) for record in records)
+        for result in await asyncio.gather(*concluding, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def mourn(self, records: Sequence[Record[DeadLettered]]) -> None:
         """A task whose record nobody could handle was accepted all the same: it has to end."""
@@ -291,7 +296,3 @@ class Scheduler:
             if held is not None and held.lease.worker == wire_name(report):
                 self.mirror.heard(held, now)
                 held.streamed |= running.streamed
-
-
-def encoded_body(body: Body) -> bytes:
-    return body.model_dump_json(exclude_none=True).encode()
