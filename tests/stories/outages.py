@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeVar
 
 from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus
@@ -16,6 +17,8 @@ from shared.domain.task import Task, TaskId
 from shared.messages.bus import M, Position, Record, Subscription
 from shared.messages.message import Message
 from shared.scheduling.queue import Entry, Put
+
+T = TypeVar("T")
 
 
 class LeapingClock(LoopClock):
@@ -55,6 +58,12 @@ class Outage:
 
     fails: Counter[str] = field(default_factory=Counter)
     answers_after_s: float = 0.0
+    settled: list[TaskId] = field(default_factory=list)
+
+    async def answer(self, answer: T) -> T:
+        if self.answers_after_s:
+            await asyncio.sleep(self.answers_after_s)
+        return answer
 
     def strike(self, act: str) -> None:
         if self.fails[act] > 0:
@@ -70,10 +79,7 @@ class OutageQueue(MemoryDeadlineQueue):
         self._outage = outage
 
     async def put(self, entries: Sequence[Entry]) -> Sequence[Put]:
-        answer = await super().put(entries)
-        if self._outage.answers_after_s:
-            await asyncio.sleep(self._outage.answers_after_s)
-        return answer
+        return await self._outage.answer(await super().put(entries))
 
     async def requeue(self, task: Task, fence: Fence) -> bool:
         self._outage.strike("requeue")
@@ -81,4 +87,5 @@ class OutageQueue(MemoryDeadlineQueue):
 
     async def settle(self, task_id: TaskId, fence: Fence | None, ending: bytes) -> bool:
         self._outage.strike("settle")
-        return await super().settle(task_id, fence, ending)
+        self._outage.settled.append(task_id)
+        return await self._outage.answer(await super().settle(task_id, fence, ending))

@@ -74,6 +74,22 @@ async def test_tasks_read_together_with_one_that_could_not_be_welcomed_are_serve
         assert pool.outcomes() == {"older": Outcome.SUPERSEDED}
 
 
+async def test_attempts_that_end_together_are_concluded_once_though_one_fails_at_first() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        now = pool.clock.now()
+        await pool.submit(*[a_task(f"t{n}", received_at=now, e2e_s=600) for n in range(3)])
+        for n in range(3):
+            await worker.take(f"t{n}")
+
+        pool.outage.fails["settle"], pool.outage.answers_after_s = 1, 0.2
+        for n in range(3):
+            await worker.end(f"t{n}")
+        await pool.until(lambda: len(pool.outcomes()) == 3, within_s=2, saying="all end")
+
+        assert sorted(pool.outage.settled) == ["t0", "t1", "t2"]
+
+
 async def test_what_was_claimed_and_could_not_be_sent_is_sent_later() -> None:
     async with Pool.open() as pool:
         worker = await ScriptedWorker(pool=pool).start()
