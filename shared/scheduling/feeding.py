@@ -79,13 +79,17 @@ class Holding:
     """One prompt at a time, and first a few steps without any while a running promise is at risk.
 
     A whole answer is at risk when it needs steps shorter than `share` of the recent average, a
-    paced one when the step that prefills the prompt would bring its next token too late. Nobody is
-    held for longer than `steps` steps of decoding.
+    paced one when the step that prefills the prompt would bring its next token too late. It is lost
+    when it needs steps shorter than `lost` that only decode: others are waiting too. An answer
+    longer than predicted is taken to go on for `tail` of the prediction. Nobody is held for longer
+    than `steps` steps of decoding.
     """
 
     prefill_s: float
     chunk_tokens: int
-    share: float = 0.5
+    share: float = 0.8
+    lost: float = 2.0
+    tail: float = 0.15
     steps: float = 4.0
 
     @classmethod
@@ -114,11 +118,10 @@ class Holding:
     def _is_at_risk(self, each: Running, step_s: float, engine: EngineNow, now: float) -> bool:
         task, promise = each.task, each.task.promise
         if promise.e2e_s is not None:
-            left_s = task.received_at + promise.e2e_s - now
-            tokens = max(task.prediction.output_tokens_p50 - each.tokens, 10)
-            return 0 < left_s < tokens * self.share * engine.step_s and (
-                left_s > tokens * engine.decode_step_s
-            )
+            predicted = task.prediction.output_tokens_p50
+            tokens = max(predicted - each.tokens, self.tail * predicted, 1)
+            needed_s = (task.received_at + promise.e2e_s - now) / tokens
+            return self.lost * engine.decode_step_s < needed_s < self.share * engine.step_s
         if promise.ttft_s is None or promise.tpot_s is None or not each.tokens:
             return False
         due_s = task.received_at + promise.ttft_s + promise.tpot_s * each.tokens - now

@@ -19,11 +19,11 @@ class Cato:
     `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
     """
 
-    price_calm: float = 5.0
+    price_calm: float = 10.0
     price_rush: float = 30.0
     calm_s: float = 0.2
     rush_s: float = 1.5
-    paced_share: float = 0.6
+    paced_share: float = 0.7
     margin_s: float = 0.012
     window_s: float = 0.005
     late_window_s: float = 0.0
