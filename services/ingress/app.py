@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _NOT_FOUND: Final = 404
 _WRONG_METHOD: Final = 405
+# Whoever may read may also ask whether there is something to read.
+_READ: Final = ["GET", "HEAD"]
 # Every metric and span of the house is declared in shared.telemetry.
 _TOLD_ELSEWHERE: Final[TelemetryConfig] = {
     "tracing": False,
@@ -58,35 +60,35 @@ def build_app(ingress: Ingress) -> ASGIApp:
 
 
 def _add_models(app: FastAPI, ingress: Ingress) -> None:
-    @app.get("/v1/models", response_model=None)
+    @app.api_route("/v1/models", methods=_READ, response_model=None)
     async def models(request: Request) -> Response:
         ingress.gate.tenants.of(request.headers.get("authorization"))
         listed = [_model(name) for name in ingress.gate.models()]
         return _json({"object": "list", "data": listed})
 
-    @app.get("/v1/models/{model:path}", response_model=None)
+    @app.api_route("/v1/models/{model:path}", methods=_READ, response_model=None)
     async def model(request: Request, model: str) -> Response:
         ingress.gate.tenants.of(request.headers.get("authorization"))
         return _json(_model(ingress.gate.model_for(model)))
 
 
 def _add_health(app: FastAPI, ingress: Ingress) -> None:
-    @app.get("/healthz", response_model=None)
+    @app.api_route("/healthz", methods=_READ, response_model=None)
     async def healthz() -> Response:
         return PlainTextResponse("alive\n")
 
-    @app.get("/readyz", response_model=None)
+    @app.api_route("/readyz", methods=_READ, response_model=None)
     async def readyz() -> Response:
         if ingress.is_ready():
             return PlainTextResponse("ready\n")
         return PlainTextResponse("not ready\n", status_code=OutOfReach.status)
 
-    @app.get("/metrics", response_model=None)
+    @app.api_route("/metrics", methods=_READ, response_model=None)
     async def metrics() -> Response:
         content, content_type = metrics_page()
         return Response(content, headers={"content-type": content_type})
 
-    @app.get("/", response_model=None)
+    @app.api_route("/", methods=_READ, response_model=None)
     async def live() -> Response:
         gate, clock = ingress.gate, ingress.clock
         shown = page(gate.backlogs, gate.desk, now=clock.now(), monotonic=clock.monotonic())

@@ -3,6 +3,7 @@
 TaskRejected
 ├── UnknownPath        404  no such route
 ├── WrongMethod        405
+├── BodyTooSlow        408  the body did not come in time
 ├── NotOffered         400  a field of the API that is not implemented, by name
 ├── Superseded         409  a newer request of the same session replaced this one
 ├── CancelledElsewhere 409  somebody cancelled the task by its id
@@ -23,6 +24,12 @@ class UnknownPath(TaskRejected):
 class WrongMethod(TaskRejected):
     status = 405
     code = "method_not_allowed"
+
+
+class BodyTooSlow(TaskRejected):
+    status = 408
+    type = "timeout_error"
+    code = "request_timeout"
 
 
 class NotOffered(TaskRejected):

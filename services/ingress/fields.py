@@ -1,5 +1,6 @@
 """Fields of the OpenAI API that not every request has: passed on, or refused by name."""
 
+import json
 from collections.abc import Mapping
 from math import isfinite
 from typing import Final
@@ -109,6 +110,7 @@ def _not_offered(name: str) -> NotOffered:
     shown = name[:64]
     if name in NEUTRAL:
         return NotOffered(
-            f"{shown!r} is not implemented; leave it out or send {NEUTRAL[name]!r}", param=shown
+            f"{shown!r} is not implemented; leave it out or send {json.dumps(NEUTRAL[name])}",
+            param=shown,
         )
     return NotOffered(f"{shown!r} is not a field of this API; leave it out", param=shown)

@@ -46,6 +46,7 @@ class RequestHeaders:
     def read(cls, raw: Iterable[tuple[bytes, bytes]]) -> Self:
         """Raises InvalidRequest, which names the header."""
         found = dict(raw)
+        _check_encoding(found)
         return cls(
             authorization=_text(found, b"authorization"),
             kind=_kind(found),
@@ -92,6 +93,15 @@ def _first(found: Mapping[bytes, bytes], names: Iterable[bytes]) -> str | None:
 def _kind(found: Mapping[bytes, bytes]) -> str | None:
     kind = _text(found, b"x-cato-task")
     return None if kind is None else known_kind(kind.lower(), param="x-cato-task")
+
+
+def _check_encoding(found: Mapping[bytes, bytes]) -> None:
+    encoding = _text(found, b"content-encoding")
+    if encoding is not None and encoding.lower() != "identity":
+        raise InvalidRequest(
+            f"{encoding[:40]!r} is not understood here; send the body as it is",
+            param="content-encoding",
+        )
 
 
 def _idempotency_key(found: Mapping[bytes, bytes]) -> str | None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -16,7 +16,6 @@ from shared.messages.body import Body, ChatMessage
 
 _MOST_STOPS: Final = 16
 _INT64: Final = 2**63
-_MOST_TOKENS: Final = 10_000_000
 _COMPLETION_TOKENS: Final = 16  # as the OpenAI API has it
 _ANSWER_TOKENS: Final = 1024
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
@@ -24,6 +23,7 @@ _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 _TIERS: Final = {"auto": 0, "default": 0, "flex": 10, "priority": -10}
 
 _ALTERNATIVE: Final = re.compile(r"str$|constrained-str$|(tuple|list)\[")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NO_NUMBERS: Final = (b"NaN", b"Infinity")
 
 _Stop = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -44,7 +44,7 @@ class Request(BaseModel):
     __pydantic_extra__: dict[str, JsonValue]
 
     model: str | None = Field(default=None, min_length=1, max_length=256)
-    max_tokens: int | None = Field(default=None, ge=1, le=_MOST_TOKENS)
+    max_tokens: int | None = Field(default=None, ge=1, lt=_INT64)
     temperature: _Number | None = Field(default=None, ge=0, le=2)
     top_p: _Number | None = Field(default=None, gt=0, le=1)
     seed: int | None = Field(default=None, ge=-_INT64, lt=_INT64)
@@ -62,7 +62,7 @@ class Request(BaseModel):
         try:
             return cls.model_validate_json(raw)
         except ValidationError as error:
-            raise _explained(error) from error
+            raise _lone_surrogate(raw) or _explained(error) from error
 
     @property
     def hint(self) -> int:
@@ -104,7 +104,7 @@ class CompletionRequest(Request):
 
 class ChatRequest(Request):
     messages: tuple[ChatMessage, ...] = Field(min_length=1, max_length=10_000)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=_MOST_TOKENS)
+    max_completion_tokens: int | None = Field(default=None, ge=1, lt=_INT64)
 
     def body(self) -> Body:
         """Raises InvalidRequest."""
@@ -204,8 +204,19 @@ def _check_turns(turns: tuple[ChatMessage, ...]) -> None:
                 f"unknown role {turn.role[:64]!r}; known roles: {', '.join(_ROLES)}",
                 param=f"messages.{at}.role",
             )
+        _check_parts(turn.content, f"messages.{at}.content")
     if not any(turn.content or turn.model_extra for turn in turns):
         raise InvalidRequest("all messages are empty; send some text", param="messages")
+
+
+def _check_parts(content: str | list[JsonValue] | None, place: str) -> None:
+    for at, part in enumerate(content if isinstance(content, list) else ()):
+        match part:
+            case {"type": "text", "text": str()}:
+                continue
+            case {"type": str(kind)} if kind != "text":
+                continue
+        raise InvalidRequest('send parts like {"type": "text", "text": "…"}', param=f"{place}.{at}")
 
 
 def _refuse_no_numbers(raw: bytes) -> None:
@@ -223,12 +234,49 @@ def _refuse_no_numbers(raw: bytes) -> None:
 
 def _explained(error: ValidationError) -> InvalidRequest:
     """The first thing that is wrong, and where; never what else stood in the body."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    first, *more = error.errors(include_url=False, include_input=False)
+    if first["type"].endswith("_type"):
+        # Another alternative of the same field may have been meant, and say more.
+        closer = (each for each in more if each["loc"][:1] == first["loc"][:1])
+        first = next((each for each in closer if not each["type"].endswith("_type")), first)
     if first["type"] == "json_invalid":
         return InvalidRequest(f"the body is not valid JSON: {_reason(first)}")
     if not first["loc"]:
         return InvalidRequest("the body has to be a JSON object")
-    return InvalidRequest(f"{first['msg'][:200]}", param=_place(first))
+    return InvalidRequest(first["msg"][:200].replace("Tuple", "List"), param=_place(first))
+
+
+def _lone_surrogate(raw: bytes) -> InvalidRequest | None:
+    """They pass for JSON, and then no text can be made of them."""
+    try:
+        places = tuple(_unwritable(json.loads(raw), ""))
+    except (ValueError, RecursionError):
+        return None
+    if not places:
+        return None
+    return InvalidRequest(
+        "half of a surrogate pair stands alone in the text; send valid Unicode",
+        param=places[0][1:128] or None,
+    )
+
+
+def _unwritable(value: JsonValue, place: str) -> Iterator[str]:
+    match value:
+        case str() if not _is_writable(value):
+            yield place
+        case list():
+            for at, item in enumerate(value):
+                yield from _unwritable(item, f"{place}.{at}")
+        case dict():
+            for name, item in value.items():
+                if not _is_writable(name):
+                    yield place
+                else:
+                    yield from _unwritable(item, f"{place}.{name}")
+
+
+def _is_writable(text: str) -> bool:
+    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def _reason(detail: ErrorDetails) -> str:

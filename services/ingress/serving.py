@@ -8,12 +8,17 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from services.ingress.headers import request_id
 from services.ingress.ingress import Ingress
-from shared.domain.errors import SettingsError
+from services.ingress.refusals import body_of
+from shared.domain.errors import InvalidRequest, SettingsError
 
 _BACKLOG: Final = 2048
 _GOODBYE_S: Final = 2
+# Beyond what any client sends, and little enough to hold for each connection.
+_HEAD_BYTES: Final = 64 * 1024
 
 
 class Server(uvicorn.Server):
@@ -22,6 +27,38 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class Protocol(HttpToolsProtocol):
+    """What is no HTTP at all is refused in the shape of the API too."""
+
+    head_bytes = 0
+    is_in_head = False
+
+    def on_message_begin(self) -> None:
+        self.head_bytes, self.is_in_head = 0, True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self.is_in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.head_bytes += len(data)
+        if self.is_in_head and self.head_bytes > _HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The headers do not end.")
+
+    def send_400_response(self, msg: str) -> None:
+        content = body_of(
+            InvalidRequest(f"{msg} Send HTTP/1.1 with at most {_HEAD_BYTES} bytes of headers.")
+        )
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+            b"content-length: %d\r\nx-request-id: %s\r\nconnection: close\r\n\r\n%s"
+            % (len(content), request_id(()).encode(), content)
+        )
+        self.transport.close()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -39,7 +76,7 @@ def server_of(app: ASGIApp) -> Server:
     return Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="off",
             log_config=None,

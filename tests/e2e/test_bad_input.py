@@ -126,13 +126,26 @@ async def test_a_client_that_never_reads_does_not_hold_the_house_up(house: House
     writer.transport.abort()
 
 
-async def test_bytes_that_are_no_http_are_answered_or_dropped(house: House) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x00\xff\x16\x03\x01 hello\r\n\r\n",
+        b"POST /v1/completions HTTP/1.1\r\ncontent-length: -5\r\n\r\n",
+        b"POST /v1/completions HTTP/1.1\r\nx: " + b"y" * 500_000,
+    ],
+    ids=["no http", "negative length", "endless header"],
+)
+async def test_what_is_no_request_is_refused_in_the_shape_of_the_api(
+    house: House, sent: bytes
+) -> None:
     address = urlsplit(house.base_url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
 
-    writer.write(b"\x00\xff\x16\x03\x01 hello\r\n\r\n")
-    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.write(sent)
+    head, _, told = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
     writer.close()
 
-    assert not answer or b"400" in answer.partition(b"\r\n")[0]
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"x-request-id: " in head
+    assert set(json.loads(told)["error"]) == {"message", "type", "param", "code"}
     assert await still_serves(house)

@@ -66,8 +66,14 @@ class Client:
         raw = body if isinstance(body, bytes) else b"" if body is None else _dumps(body)
         return self.send(method, path, [raw], headers)
 
+    def dawdle(
+        self, method: str, path: str, first: bytes, headers: Mapping[str, str] | None = None
+    ) -> Exchange:
+        """Send the first part of a body, and then nothing."""
+        return self.send(method, path, [first, None], headers or {})
+
     def send(
-        self, method: str, path: str, parts: Iterable[bytes], headers: Mapping[str, str]
+        self, method: str, path: str, parts: Iterable[bytes | None], headers: Mapping[str, str]
     ) -> Exchange:
         exchange = Exchange()
         exchange.reads.set()
@@ -101,12 +107,13 @@ class Client:
         await self.app(scope, receive, send)
 
 
-def _receiver(exchange: Exchange, parts: Iterable[bytes]) -> Callable[[], Awaitable[Message]]:
+def _receiver(
+    exchange: Exchange, parts: Iterable[bytes | None]
+) -> Callable[[], Awaitable[Message]]:
     waiting = list(parts)
 
     async def receive() -> Message:
-        if waiting:
-            part = waiting.pop(0)
+        if waiting and (part := waiting.pop(0)) is not None:
             return {"type": "http.request", "body": part, "more_body": bool(waiting)}
         await exchange.has_left.wait()
         return {"type": "http.disconnect"}

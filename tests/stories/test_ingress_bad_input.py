@@ -12,7 +12,8 @@ MALFORMED = {
     "not json": (b"{", None),
     "not an object": (b"[]", None),
     "empty": (b"", None),
-    "lone surrogate": (b'{"prompt": "\\ud800"}', None),
+    "lone surrogate": (b'{"prompt": "\\ud800"}', "prompt"),
+    "deep surrogate": (b'{"prompt": "x", "tools": [{"a": "\\udc00"}]}', "tools.0.a"),
     "not utf-8": (b'{"prompt": "\xff"}', None),
     "deep": (b'{"prompt": "x", "tools":' + b"[" * 5000 + b"]" * 5000 + b"}", None),
     "nan": (b'{"prompt": "x", "tools": NaN}', None),
@@ -27,6 +28,7 @@ MALFORMED = {
     "two prompts": (b'{"prompt": ["a", "b"]}', "prompt"),
     "no prompt": (b"{}", "prompt"),
     "empty prompt": (b'{"prompt": ""}', "prompt"),
+    "too many stops": (b'{"prompt": "x", "stop": [' + b'"a",' * 16 + b'"a"]}', "stop"),
     "empty stop": (b'{"prompt": "x", "stop": ""}', "stop"),
     "stream as text": (b'{"prompt": "x", "stream": "yes"}', "stream"),
     "several answers": (b'{"prompt": "x", "n": 2}', "n"),
@@ -69,6 +71,7 @@ async def test_values_that_ask_for_nothing_are_no_offence() -> None:
         ("x-slo-e2e-ms", "nan"),
         ("x-llm-d-slo-tpot-ms", "1e300"),
         ("x-cato-task", "poetry"),
+        ("content-encoding", "gzip"),
     ],
 )
 async def test_a_malformed_header_is_refused_by_its_name(header: str, value: str) -> None:
@@ -130,3 +133,56 @@ async def test_a_wrong_turn_is_an_error_in_the_shape_of_the_api(
         assert refused.status == status
         assert set(refused.error()) == {"message", "type", "param", "code"}
         assert "x-request-id" in refused.headers
+
+
+@pytest.mark.parametrize("part", [1, "x", {}, {"type": "text"}, {"type": "text", "text": 5}])
+async def test_a_malformed_part_of_a_message_is_refused_by_its_place(part: object) -> None:
+    async with House.open() as house:
+        turn = {"role": "user", "content": [{"type": "text", "text": "x"}, part]}
+        refused = await house.client.post("/v1/chat/completions", {"messages": [turn]})
+
+        assert refused.status == 400
+        assert refused.error()["param"] == "messages.0.content.1"
+
+
+async def test_a_limit_beyond_the_context_is_refused_with_the_one_that_holds() -> None:
+    async with House.open(knobs=Knobs(context_tokens=100)) as house:
+        refused = await house.client.post(COMPLETIONS, {**HELLO, "max_tokens": 10**9})
+
+        assert refused.error()["param"] == "max_tokens"
+        assert "context of 100" in str(refused.error()["message"])
+
+
+async def test_what_a_list_may_hold_is_told_of_the_list() -> None:
+    async with House.open() as house:
+        refused = await house.client.post(COMPLETIONS, {**HELLO, "stop": ["a"] * 17})
+
+        assert "at most 16 items" in str(refused.error()["message"])
+
+
+async def test_the_value_that_would_have_worked_is_told_as_json() -> None:
+    async with House.open() as house:
+        refused = await house.client.post(COMPLETIONS, {**HELLO, "echo": True})
+
+        assert str(refused.error()["message"]).endswith("send false")
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/v1/models"])
+async def test_whoever_may_read_may_ask_for_the_head_alone(path: str) -> None:
+    async with House.open() as house:
+        assert (await house.client.start("HEAD", path).done()).status == 200
+
+
+async def test_a_body_that_never_ends_is_given_up() -> None:
+    async with House.open() as house:
+        asking = house.client.dawdle("POST", COMPLETIONS, b'{"prompt": ')
+
+        assert (await asking.done()).status == 408
+        assert asking.error()["code"] == "request_timeout"
+
+
+async def test_a_client_that_announces_too_much_and_sends_little_is_answered() -> None:
+    async with House.open(knobs=Knobs(max_body_bytes=1000)) as house:
+        asking = house.client.dawdle("POST", COMPLETIONS, b"x", {"content-length": "5000"})
+
+        assert (await asking.done()).status == 413
