@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.ingress.admission import Crowd, Shape, Wish, first_guess
+from services.ingress.conversation import ANSWERED
 from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, TaskId
 from shared.messages.catalogue import TaskEnded
@@ -75,6 +76,8 @@ class Experience:
     most: dict[Shape, Most] = field(default_factory=dict)
     durations_s: dict[str, float] = field(default_factory=dict)
     tickets: OrderedDict[TaskId, Ticket] = field(default_factory=OrderedDict)
+    # Their ending came before their first token; the client still waits for that.
+    overtaken: set[TaskId] = field(default_factory=set)
 
     def let_in(self, task_id: TaskId, ticket: Ticket) -> None:
         self.tickets[task_id] = ticket
@@ -89,8 +92,11 @@ class Experience:
     def begin(self, task_id: TaskId) -> None:
         """Its first token has come; where that was promised the wait is over."""
         ticket = self.tickets.get(task_id)
-        if ticket is not None and ticket.wish.latency_class is LatencyClass.TTFT:
-            self.most[ticket.shape].waiting.pop(task_id, None)
+        if ticket is None or ticket.wish.latency_class is not LatencyClass.TTFT:
+            return
+        self.most[ticket.shape].waiting.pop(task_id, None)
+        if task_id in self.overtaken:
+            self._give_back(task_id)
 
     def crowd(self, shape: Shape, wish: Wish, *, since: float, model: str, now: float) -> Crowd:
         most = self.most.get(shape, Most())
@@ -114,7 +120,11 @@ class Experience:
         return counts
 
     def learn(self, ended: TaskEnded) -> None:
-        ticket = self._give_back(ended.task_id)
+        ticket = self.tickets.get(ended.task_id)
+        if ended.outcome in ANSWERED and self._awaits_first(ended.task_id):
+            self.overtaken.add(ended.task_id)
+        else:
+            self._give_back(ended.task_id)
         if ended.kind not in TASKS:
             return
         self._learn_duration(ended)
@@ -138,12 +148,20 @@ class Experience:
         if seen.total() > _MEMORY:
             self.kinds[shape] = Counter({each: n // 2 for each, n in seen.items() if n > 1})
 
-    def _give_back(self, task_id: TaskId) -> Ticket | None:
+    def _awaits_first(self, task_id: TaskId) -> bool:
+        ticket = self.tickets.get(task_id)
+        return (
+            ticket is not None
+            and ticket.wish.latency_class is LatencyClass.TTFT
+            and task_id in self.most[ticket.shape].waiting
+        )
+
+    def _give_back(self, task_id: TaskId) -> None:
         ticket = self.tickets.pop(task_id, None)
+        self.overtaken.discard(task_id)
         if ticket is not None:
             self.most[ticket.shape].open -= 1
             self.most[ticket.shape].waiting.pop(task_id, None)
-        return ticket
 
     def _learn_duration(self, ended: TaskEnded) -> None:
         if ended.ttft_s is None or ended.e2e_s is None:

@@ -131,7 +131,7 @@ async def test_a_client_that_never_reads_does_not_hold_the_house_up(house: House
     [
         b"\x00\xff\x16\x03\x01 hello\r\n\r\n",
         b"POST /v1/completions HTTP/1.1\r\ncontent-length: -5\r\n\r\n",
-        b"POST /v1/completions HTTP/1.1\r\nx: " + b"y" * 500_000,
+        b"POST /v1/completions HTTP/1.1\r\nx: " + b"y" * 66_000,
     ],
     ids=["no http", "negative length", "endless header"],
 )

@@ -63,6 +63,7 @@ def test_new_habits_of_clients_replace_old_ones() -> None:
 
     for number, kind in enumerate(["completion"] * 200 + ["chat"] * 60):
         experience.let_in(TaskId(str(number)), a_ticket(experience))
+        experience.begin(TaskId(str(number)))
         experience.learn(an_ending(str(number), kind=kind))
 
     assert experience.likely_kind(shape_of(PLAIN, None)) == "chat"
@@ -102,6 +103,19 @@ def test_whoever_waits_too_long_is_noticed_before_the_end() -> None:
 
     assert early.most == 64
     assert late.most < 40
+
+
+def test_a_client_still_waits_when_the_ending_overtakes_the_first_token() -> None:
+    experience = Experience()
+    ticket = a_ticket(experience)
+    experience.let_in(TaskId("1"), ticket)
+
+    experience.learn(an_ending("1"))
+    waiting = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=0.9)
+    experience.begin(TaskId("1"))
+    begun = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=0.9)
+
+    assert (waiting.alike, begun.alike) == (1, 0)
 
 
 @dataclass
