@@ -8,7 +8,6 @@ from typing import Final
 
 from services.classifier.classifiers.verdict import Judge, Verdict
 from services.classifier.prediction import Costs, size_bytes
-from services.classifier.promises import owed
 from shared.domain.clock import Clock
 from shared.domain.outcome import Outcome
 from shared.domain.task import Task, TaskId
@@ -77,7 +76,7 @@ class Classifier:
 
     def _task(self, submitted: TaskSubmitted, verdict: Verdict) -> Task:
         coding_task = TASKS[verdict.kind]
-        promise = owed(coding_task.promise, submitted.promise)
+        promise = coding_task.promise.with_limits_of(submitted.promise)
         return Task(
             id=submitted.task_id,
             kind=verdict.kind,

@@ -7,7 +7,7 @@ from what was let in since.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from shared.domain.errors import NoWorker, Overloaded
 from shared.domain.outcome import DropReason
@@ -102,23 +102,36 @@ class Crowd:
     duration_s: float = 0.0
 
 
-Shape = tuple[str | None, str, bool, bool, int]
-
-
-def shape_of(body: Body, kind: str | None) -> Shape:
+class Shape(NamedTuple):
     """Requests of one shape mostly turn out to be alike: one client sends them."""
+
+    model: str
+    kind: str | None
+    route: str
+    is_fill: bool
+    has_target: bool
+    size: int
+
+
+def shape_of(body: Body, *, model: str, kind: str | None) -> Shape:
     is_fill = body.suffix is not None or has_fim_markers(body.prompt or "")
-    return kind, body.route, is_fill, body.target_language is not None, body.max_tokens.bit_length()
+    return Shape(
+        model=model,
+        kind=kind,
+        route=body.route,
+        is_fill=is_fill,
+        has_target=body.target_language is not None,
+        size=body.max_tokens.bit_length(),
+    )
 
 
 def first_guess(shape: Shape) -> str:
     """The kind of requests of which none has ended yet; the more patient one in doubt."""
-    kind, _, is_fill, has_target, _ = shape
-    if kind is not None:
-        return kind
-    if is_fill:
+    if shape.kind is not None:
+        return shape.kind
+    if shape.is_fill:
         return "completion"
-    return "translation" if has_target else "generation"
+    return "translation" if shape.has_target else "generation"
 
 
 def wish_of(
@@ -131,7 +144,7 @@ def wish_of(
 ) -> Wish:
     """Who listens waits as long as the promise allows, who comes back while an answer is useful."""
     task = TASKS[kind]
-    owed = task.promise if promise is None else _merged(promise, task.promise)
+    owed = task.promise.with_limits_of(promise)
     promised_s = owed.ttft_s if owed.ttft_s is not None else owed.e2e_s
     waits_s = task.useful_for_s(owed) if is_detached else _part(promised_s, _WAIT_SHARE)
     limits_s = (waits_s, read_timeout_s)
@@ -187,14 +200,6 @@ def _overloaded(why: str, *, retry_after_s: float) -> Overloaded:
         f"{why}; try again later",
         retry_after_s=max(_BREATH_S, retry_after_s),
         dropped=DropReason.SATURATED,
-    )
-
-
-def _merged(own: Promise, usual: Promise) -> Promise:
-    """As the classifier will see it: the client's limits on top of the usual ones."""
-    return Promise(
-        ttft_s=usual.ttft_s if own.ttft_s is None else own.ttft_s,
-        e2e_s=usual.e2e_s if own.e2e_s is None else own.e2e_s,
     )
 
 

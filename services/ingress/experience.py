@@ -35,7 +35,6 @@ class Ticket:
     """Somebody who was let in at the instant `at`."""
 
     at: float
-    model: str
     shape: Shape
     wish: Wish
 
@@ -98,11 +97,11 @@ class Experience:
         if task_id in self.overtaken:
             self._give_back(task_id)
 
-    def crowd(self, shape: Shape, wish: Wish, *, since: float, model: str, now: float) -> Crowd:
+    def crowd(self, shape: Shape, wish: Wish, *, since: float, now: float) -> Crowd:
         most = self.most.get(shape, Most())
         most.look(wish.promised_s, now)
         return Crowd(
-            since=self._let_in_since(since, model),
+            since=self._let_in_since(since, shape.model),
             alike=most.open,
             most=most.value,
             duration_s=self.duration_s(wish.kind),
@@ -114,7 +113,7 @@ class Experience:
         for ticket in reversed(self.tickets.values()):
             if ticket.at < at:
                 break
-            if ticket.model == model:
+            if ticket.shape.model == model:
                 latency_class = ticket.wish.latency_class
                 counts[latency_class] = counts.get(latency_class, 0) + 1
         return counts

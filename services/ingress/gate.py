@@ -88,7 +88,7 @@ class Gate:
 
     def admit(self, asked: Asked) -> Ticket:
         """For whoever is let in. Raises NoWorker or Overloaded."""
-        shape, backlog = shape_of(asked.body, asked.kind), self.backlogs.of(asked.model)
+        shape, backlog = _shape(asked), self.backlogs.of(asked.model)
         wish = self._wish(asked, shape)
         admit(
             wish,
@@ -101,14 +101,13 @@ class Gate:
         )
         return Ticket(
             at=self.backlogs.clock.now(),
-            model=asked.model,
             shape=shape,
             wish=wish,
         )
 
     def expected_s(self, asked: Asked) -> float:
         """From receipt to the last token, as far as can be said now."""
-        shape, backlog = shape_of(asked.body, asked.kind), self.backlogs.of(asked.model)
+        shape, backlog = _shape(asked), self.backlogs.of(asked.model)
         wish = self._wish(asked, shape)
         wait_s = (
             0.0
@@ -137,7 +136,6 @@ class Gate:
             shape,
             wish,
             since=backlog.report.at - _ON_THE_WAY_S,
-            model=backlog.report.model,
             now=self.backlogs.clock.now(),
         )
 
@@ -149,6 +147,10 @@ class Gate:
             is_detached=asked.detached,
             size_bytes=asked.size_bytes,
         )
+
+
+def _shape(asked: Asked) -> Shape:
+    return shape_of(asked.body, model=asked.model, kind=asked.kind)
 
 
 _PROMPTS: Final = {"completions": "prompt", "chat": "messages", "tasks": "code"}

@@ -31,6 +31,16 @@ class Promise:
             return LatencyClass.TTFT
         return LatencyClass.BATCH if self.e2e_s is None else LatencyClass.E2E
 
+    def with_limits_of(self, own: "Promise | None") -> "Promise":
+        """The client's word replaces a limit of the same dimension, or adds one."""
+        if own is None:
+            return self
+        return Promise(
+            ttft_s=self.ttft_s if own.ttft_s is None else own.ttft_s,
+            tpot_s=self.tpot_s if own.tpot_s is None else own.tpot_s,
+            e2e_s=self.e2e_s if own.e2e_s is None else own.e2e_s,
+        )
+
     def is_kept(self, *, ttft_s: float, e2e_s: float, output_tokens: int) -> bool:
         """Was everything in time, judged on first and last token?"""
         paced_s = None

@@ -135,8 +135,11 @@ def test_no_more_of_a_kind_are_let_in_than_can_be_served_together() -> None:
 def test_before_anything_ended_the_more_patient_kind_is_assumed() -> None:
     plain = Body(route="completions", prompt="x", max_tokens=8)
 
-    assert first_guess(shape_of(plain, None)) == "generation"
-    assert first_guess(shape_of(plain.model_copy(update={"suffix": "y"}), None)) == "completion"
+    assert first_guess(shape_of(plain, model="m", kind=None)) == "generation"
+    assert (
+        first_guess(shape_of(plain.model_copy(update={"suffix": "y"}), model="m", kind=None))
+        == "completion"
+    )
 
 
 def test_who_listens_waits_for_half_of_the_promise_at_most() -> None:

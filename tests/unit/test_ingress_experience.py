@@ -36,7 +36,7 @@ def an_ending(
 
 
 def a_ticket(experience: Experience, *, at: float = 0.0, body: Body = PLAIN) -> Ticket:
-    shape = shape_of(body, None)
+    shape = shape_of(body, model="m", kind=None)
     wish = wish_of(
         experience.likely_kind(shape),
         promise=None,
@@ -44,17 +44,17 @@ def a_ticket(experience: Experience, *, at: float = 0.0, body: Body = PLAIN) -> 
         is_detached=False,
         size_bytes=1,
     )
-    return Ticket(at=at, model="m", shape=shape, wish=wish)
+    return Ticket(at=at, shape=shape, wish=wish)
 
 
 def test_requests_are_taken_for_what_their_like_turned_out_to_be() -> None:
     experience = Experience()
-    longer = shape_of(PLAIN.model_copy(update={"max_tokens": 1024}), None)
+    longer = shape_of(PLAIN.model_copy(update={"max_tokens": 1024}), model="m", kind=None)
 
     experience.let_in(TaskId("1"), a_ticket(experience))
     experience.learn(an_ending("1", kind="completion"))
 
-    assert experience.likely_kind(shape_of(PLAIN, None)) == "completion"
+    assert experience.likely_kind(shape_of(PLAIN, model="m", kind=None)) == "completion"
     assert experience.likely_kind(longer) == first_guess(longer)
 
 
@@ -66,7 +66,7 @@ def test_new_habits_of_clients_replace_old_ones() -> None:
         experience.begin(TaskId(str(number)))
         experience.learn(an_ending(str(number), kind=kind))
 
-    assert experience.likely_kind(shape_of(PLAIN, None)) == "chat"
+    assert experience.likely_kind(shape_of(PLAIN, model="m", kind=None)) == "chat"
 
 
 def test_a_burst_of_broken_promises_is_one_sign_not_many() -> None:
@@ -87,7 +87,7 @@ def test_a_lost_ending_stands_in_nobodys_way_for_ever() -> None:
     ticket = a_ticket(experience, at=200.0)
     experience.let_in(TaskId("next"), ticket)
 
-    crowd = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=200.0)
+    crowd = experience.crowd(ticket.shape, ticket.wish, since=0.0, now=200.0)
 
     assert crowd.alike == 1
 
@@ -98,8 +98,8 @@ def test_whoever_waits_too_long_is_noticed_before_the_end() -> None:
     for number in range(40):
         experience.let_in(TaskId(str(number)), ticket)
 
-    early = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=0.9)
-    late = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=1.1)
+    early = experience.crowd(ticket.shape, ticket.wish, since=0.0, now=0.9)
+    late = experience.crowd(ticket.shape, ticket.wish, since=0.0, now=1.1)
 
     assert early.most == 64
     assert late.most < 40
@@ -111,9 +111,9 @@ def test_a_client_still_waits_when_the_ending_overtakes_the_first_token() -> Non
     experience.let_in(TaskId("1"), ticket)
 
     experience.learn(an_ending("1"))
-    waiting = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=0.9)
+    waiting = experience.crowd(ticket.shape, ticket.wish, since=0.0, now=0.9)
     experience.begin(TaskId("1"))
-    begun = experience.crowd(ticket.shape, ticket.wish, since=0.0, model="m", now=0.9)
+    begun = experience.crowd(ticket.shape, ticket.wish, since=0.0, now=0.9)
 
     assert (waiting.alike, begun.alike) == (1, 0)
 
@@ -147,7 +147,7 @@ class Pool:
     def ask(self, name: str, backlog: Backlog, now: float) -> None:
         ticket = a_ticket(self.experience, at=now)
         crowd = self.experience.crowd(
-            ticket.shape, ticket.wish, since=backlog.report.at - 0.05, model="m", now=now
+            ticket.shape, ticket.wish, since=backlog.report.at - 0.05, now=now
         )
         try:
             admit(ticket.wish, backlog, crowd=crowd, now=now, stale_s=5, open_bytes=0, room=1000)
