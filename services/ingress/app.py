@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -10,13 +11,13 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.ingress.call import ACCEPTED
+from services.ingress.call import ACCEPTED, HANG_UP, REQUEST_ID
 from services.ingress.completing import Completing
 from services.ingress.errors import OurMistake, OutOfReach, UnknownPath, WrongMethod
-from services.ingress.front import Front
 from services.ingress.gate import OverQuota, quota_headers
+from services.ingress.headers import request_id
 from services.ingress.ingress import Ingress
 from services.ingress.native import Following, Looking, Submitting
 from services.ingress.page import page
@@ -57,6 +58,31 @@ def build_app(ingress: Ingress) -> ASGIApp:
     app.add_exception_handler(HTTPException, _say_where)
     app.add_exception_handler(Exception, _admit_a_mistake)
     return Front(app)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Before anything else a request gets its id, which every response tells."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        own_id = request_id(scope["headers"])
+        header = (b"x-request-id", own_id.encode("ascii"))
+        scope[REQUEST_ID] = own_id
+        # Only the server knows the connection; ASGI has no word for hanging up.
+        connection = getattr(getattr(send, "__self__", None), "transport", None)
+        scope.setdefault(HANG_UP, getattr(connection, "abort", None))
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), header]
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
 
 
 def _add_models(app: FastAPI, ingress: Ingress) -> None:

@@ -8,9 +8,9 @@ from services.ingress.asked import Asked
 from services.ingress.backlogs import Backlogs
 from services.ingress.errors import ShuttingDown
 from services.ingress.experience import Ticket
-from services.ingress.knobs import Knobs
 from services.ingress.ports import Quota
 from services.ingress.replies import Desk
+from services.ingress.settings import Knobs
 from services.ingress.tenants import Tenants
 from shared.domain.admission import QuotaAnswer
 from shared.domain.errors import InvalidRequest, PromptTooLong, RateLimited, UnknownModel

@@ -8,8 +8,8 @@ from services.ingress.answers import Answer
 from services.ingress.call import Call
 from services.ingress.conversation import Broken, Conversation, Ending, Event, Piece
 from services.ingress.exchange import Exchange
-from services.ingress.knobs import Knobs
 from services.ingress.refusals import body_of, error_of
+from services.ingress.settings import Knobs
 from shared.domain.clock import Clock
 from shared.domain.errors import TaskRejected
 

@@ -13,8 +13,8 @@ from services.ingress.backlogs import Backlogs
 from services.ingress.gate import Gate
 from services.ingress.ingress import Ingress
 from services.ingress.journal import Journal
-from services.ingress.knobs import Knobs
 from services.ingress.replies import Replies
+from services.ingress.settings import Knobs
 from services.ingress.tenants import Tenants
 from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus

@@ -2,7 +2,7 @@
 
 import json
 
-from services.ingress.knobs import Knobs
+from services.ingress.settings import Knobs
 from shared.domain.fence import Fence
 from shared.domain.outcome import FinishReason, Outcome
 from shared.messages.catalogue import TaskCancelled, TaskSubmitted

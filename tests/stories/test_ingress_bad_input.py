@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingress.knobs import Knobs
+from services.ingress.settings import Knobs
 from shared.messages.catalogue import TaskSubmitted
 from tests.stories.front_door import HELLO, House
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from services.ingress.knobs import Knobs
+from services.ingress.settings import Knobs
 from shared.adapters.memory_bus import MemoryBus
 from shared.domain.errors import Unavailable
 from shared.domain.outcome import Outcome

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingress.knobs import Knobs
+from services.ingress.settings import Knobs
 from services.ingress.tenants import Tenants
 from shared.domain.fence import Fence
 from shared.domain.outcome import Outcome

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingress.headers import RequestHeaders, request_id
-from services.ingress.promises import clamp, resolve
 from services.ingress.tenants import LOCAL, Tenant
+from services.ingress.understanding import clamp, resolve
 from shared.domain.errors import InvalidRequest, TaskRejected, UnknownTaskKind
 from shared.domain.task import Promise
 

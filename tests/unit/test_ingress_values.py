@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from services.ingress.deltas import joined
 from services.ingress.experience import Experience
-from services.ingress.knobs import Knobs
 from services.ingress.requests import ChatRequest, CompletionRequest, Request, TaskRequest
-from services.ingress.settings import IngressSettings
+from services.ingress.settings import IngressSettings, Knobs
 from services.ingress.tenants import Tenants
 from shared.domain.errors import SettingsError, TaskRejected, Unauthenticated
 from shared.domain.task import Promise
