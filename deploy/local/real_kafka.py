@@ -99,7 +99,7 @@ class RealKafka:
         return self.directory / "records"
 
     async def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = cluster_id(uuid.uuid4().bytes)
         settings = ("-t", cluster, "-c", str(self._properties))
         formatting = self._run("kafka.tools.StorageTool", "format", *settings)
         try:
@@ -166,6 +166,12 @@ _SMALL: Final = {
     # Each partition maps its index files whole, and the house has many small partitions.
     "log.index.size.max.bytes": 1024 * 1024,
 }
+
+
+def cluster_id(seed: bytes) -> str:
+    """16 bytes as Kafka writes them; its tools would take a leading dash for an option."""
+    undashed = bytes([seed[0] & 0x7F]) + seed[1:]
+    return base64.urlsafe_b64encode(undashed).decode().rstrip("=")
 
 
 async def _listens(port: int) -> bool:
