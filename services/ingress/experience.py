@@ -18,7 +18,7 @@ _TOKEN_S: Final = 0.02
 
 # As TCP finds the width of a line: at first one more for each that went well, then a little
 # for each round that did, and a part less for one that did not.
-_FIRST: Final = 64.0
+_FIRST: Final = 256.0
 _LEAST: Final = 4.0
 _CUT: Final = 0.75
 _GROWTH: Final = 0.5

@@ -78,7 +78,7 @@ def test_a_burst_of_broken_promises_is_one_sign_not_many() -> None:
     for number in range(64):
         experience.learn(an_ending(str(number), Outcome.LATE))
 
-    assert experience.most[tickets[0].shape].value == pytest.approx(48)
+    assert experience.most[tickets[0].shape].value == pytest.approx(48, abs=1)
 
 
 def test_a_lost_ending_stands_in_nobodys_way_for_ever() -> None:
@@ -101,7 +101,7 @@ def test_whoever_waits_too_long_is_noticed_before_the_end() -> None:
     early = experience.crowd(ticket.shape, ticket.wish, since=0.0, now=0.9)
     late = experience.crowd(ticket.shape, ticket.wish, since=0.0, now=1.1)
 
-    assert early.most == 64
+    assert early.most == 256
     assert late.most < 40
 
 
