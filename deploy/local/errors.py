@@ -2,12 +2,14 @@
 
 LocalError
 ├── PortTaken         a port that was asked for belongs to somebody else
-├── ChildDied         a process ended before it was ready
+├── ChildDied         a process ended that should have gone on
 ├── NotReady          a process runs but did not become ready in time
 └── MissingPart       something must be installed first
-    └── KafkaUnavailable  Apache Kafka itself cannot run here
+    ├── KafkaUnavailable  Apache Kafka itself cannot run here
+    └── EngineUnreachable the engine that was named does not answer
 """
 
+import signal
 from pathlib import Path
 
 
@@ -30,7 +32,7 @@ class ChildDied(LocalError):
         self.status = status
         self.last_lines = last_lines
         said = "".join(f"\n  {line}" for line in last_lines) or " nothing"
-        super().__init__(f"{name} ended with status {status}; the last it said ({log}):{said}")
+        super().__init__(f"{name} {_ended(status)}; the last it said ({log}):{said}")
 
 
 class NotReady(LocalError):
@@ -51,3 +53,14 @@ class MissingPart(LocalError):
 
 class KafkaUnavailable(MissingPart):
     """Apache Kafka cannot run here; the embedded broker can, where nothing need be durable."""
+
+
+class EngineUnreachable(MissingPart):
+    """Nothing that speaks the OpenAI API answers where the engine should be."""
+
+
+def _ended(status: int) -> str:
+    """As `subprocess` tells it: below zero it is the signal."""
+    if status >= 0:
+        return f"ended with status {status}"
+    return f"was ended by {signal.Signals(-status).name}"

@@ -78,6 +78,11 @@ class House:
             await house._furnish(port)
             yield house
 
+    def parts(self) -> list[Child]:
+        """Every process of the house, its broker and its Redis included."""
+        own = [part.child for part in (self.broker, self.redis) if part is not None]
+        return [*own, *self.household.children]
+
     async def start(self, service: str, **settings: str) -> Child:
         """One more process of a service; returns once it is ready."""
         child, ready_url = self._launch(service, settings)

@@ -54,6 +54,8 @@ class Child:
     name: str
     log: Path
     _popen: subprocess.Popen[bytes]
+    # Earlier runs wrote to the same file; what they said must not be taken for ours.
+    _log_from: int = 0
 
     @classmethod
     def start(
@@ -71,6 +73,7 @@ class Child:
         """
         leashed = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), *argv]
         with log.open("ab") as sink:
+            log_from = sink.tell()
             popen = subprocess.Popen(
                 leashed,
                 # Never written: it reads as closed once this process is gone.
@@ -82,7 +85,7 @@ class Child:
                 # Ctrl-C must reach the house once and in order, not every process at once.
                 start_new_session=True,
             )
-        return cls(name=name, log=log, _popen=popen)
+        return cls(name=name, log=log, _popen=popen, _log_from=log_from)
 
     @property
     def pid(self) -> int:
@@ -97,7 +100,7 @@ class Child:
         limit_at = loop.time() + within_s
         while not await probe():
             if not self.is_running():
-                raise ChildDied(self.name, self._popen.returncode, self.last_lines(), self.log)
+                raise self.death()
             if loop.time() >= limit_at:
                 raise NotReady(self.name, within_s, self.last_lines(), self.log)
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -111,7 +114,11 @@ class Child:
 
     def must_have_succeeded(self, status: int) -> None:
         if status:
-            raise ChildDied(self.name, status, self.last_lines(), self.log)
+            raise self.death()
+
+    def death(self) -> ChildDied:
+        """How it ended and what it said last, once it has ended."""
+        return ChildDied(self.name, self._popen.returncode, self.last_lines(), self.log)
 
     async def stop(self, *, drain_s: float) -> None:
         """Ask it to end; after `drain_s` make it end. Safe to repeat."""
@@ -136,9 +143,18 @@ class Child:
 
     def last_lines(self) -> tuple[str, ...]:
         with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - _LOG_TAIL_BYTES))
+            log.seek(max(self._log_from, self.log.stat().st_size - _LOG_TAIL_BYTES))
             tail = log.read().decode(errors="replace")
         return tuple(tail.splitlines()[-_LINES_SHOWN:])
+
+
+async def first_to_end(children: Sequence[Child]) -> Child:
+    """Wait until any of them has ended: a house with a dead part is not a house."""
+    while True:
+        for child in children:
+            if not child.is_running():
+                return child
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,14 +195,6 @@ class Household:
         child = Child.start(name, argv, log=self.logs / f"{name}.log", env=env)
         self.children.append(child)
         return child
-
-    async def first_to_end(self) -> Child:
-        """Wait until any of the processes has ended: a house with a dead part is not a house."""
-        while True:
-            for child in self.children:
-                if not child.is_running():
-                    return child
-            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def stop(self) -> None:
         """End all, the last started first; none is left even if this is interrupted."""

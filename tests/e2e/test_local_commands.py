@@ -34,12 +34,15 @@ def a_house(out: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]
         up.communicate()
 
 
-def test_ctrl_c_ends_every_process_of_the_house(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_end_every_process_of_the_house(
+    tmp_path: Path, end: signal.Signals
+) -> None:
     with a_house(tmp_path) as (up, facts):
         with urllib.request.urlopen(f"{facts['base_url']}/healthz", timeout=5) as answer:
             assert answer.status == 200
 
-        up.send_signal(signal.SIGINT)
+        up.send_signal(end)
         status = up.wait(timeout=30)
 
         assert status == 0
@@ -57,6 +60,41 @@ def test_a_house_that_is_killed_outright_leaves_no_process_behind(tmp_path: Path
             within_s=15,
             saying="every process has ended",
         )
+
+
+@pytest.mark.parametrize("part", ["redis", "worker-3"])
+def test_a_house_that_loses_a_part_names_it_and_closes(tmp_path: Path, part: str) -> None:
+    with a_house(tmp_path) as (up, facts):
+        os.kill(facts["pids"][part], signal.SIGKILL)
+
+        _, said = up.communicate(timeout=40)
+
+        assert up.returncode == 1
+        assert f"{part} was ended by SIGKILL" in said
+        assert "Traceback" not in said
+        assert [pid for pid in facts["pids"].values() if psutil.pid_exists(pid)] == []
+
+
+def test_ctrl_c_before_anything_runs_is_taken_without_a_word(tmp_path: Path) -> None:
+    at_once = "import signal; signal.raise_signal(signal.SIGINT)"
+    (tmp_path / "aiohttp.py").write_text(at_once)
+
+    up = _run(*LOCAL, "up", "--out", str(tmp_path), env={"PYTHONPATH": str(tmp_path)})
+
+    assert up.returncode == -signal.SIGINT
+    assert up.stderr == ""
+
+
+def test_an_engine_that_does_not_answer_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+
+    up = _run(*LOCAL, "up", "--port", "0", "--engine-url", url, "--out", str(tmp_path))
+
+    assert up.returncode == 1
+    assert f"no engine answers at {url}/models" in up.stderr
+    assert "--engine-url" in up.stderr
+    assert not (tmp_path / "logs").exists()
 
 
 def test_a_port_in_use_is_named_together_with_the_option_that_changes_it(tmp_path: Path) -> None:
@@ -91,21 +129,16 @@ def test_an_engine_that_cannot_be_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_the_demo_shows_what_was_kept_and_leaves_nothing_running(tmp_path: Path) -> None:
-    before = {process.pid for process in psutil.process_iter()}
+    mark = {"HOUSE_OF_THIS_TEST": str(tmp_path)}
 
-    demo = _run(*LOCAL, "demo", "--port", "0", "--seconds", "5", "--out", str(tmp_path))
+    demo = _run(*LOCAL, "demo", "--port", "0", "--seconds", "5", "--out", str(tmp_path), env=mark)
 
     assert demo.returncode == 0, demo.stderr
     assert "completion" in demo.stdout
     assert (tmp_path / "report.html").exists()
     report = json.loads((tmp_path / "report.json").read_text())
     assert report
-    left = [
-        process.cmdline()
-        for process in psutil.process_iter()
-        if process.pid not in before and "services." in " ".join(process.cmdline())
-    ]
-    assert left == []
+    assert [process.cmdline() for process in psutil.process_iter() if _has(process, mark)] == []
 
 
 def _run(*command: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -117,6 +150,14 @@ def _run(*command: str, env: Mapping[str, str] | None = None) -> subprocess.Comp
         timeout=120,
         check=False,
     )
+
+
+def _has(process: psutil.Process, mark: Mapping[str, str]) -> bool:
+    """Children inherit the environment, and no other house on this machine has this one."""
+    try:
+        return mark.items() <= process.environ().items()
+    except psutil.Error:
+        return False
 
 
 def _until(is_so: Callable[[], bool], *, within_s: float, saying: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.local.errors import ChildDied, NotReady, PortTaken
 from deploy.local.ports import LOOPBACK, chosen_port
-from deploy.local.processes import Child, Household, Probe, answers
+from deploy.local.processes import Child, Household, Probe, answers, first_to_end
 from tests.integration.eventually import eventually
 
 _TALKER = (sys.executable, "-c", "print('the fuse is blown'); raise SystemExit(3)")
@@ -80,6 +80,25 @@ async def test_a_child_that_dies_says_its_last_words(tmp_path: Path) -> None:
     assert died.value.status == 3
 
 
+async def test_only_the_words_of_this_run_are_its_last_words(tmp_path: Path) -> None:
+    log = tmp_path / "fuse.log"
+    log.write_text("what an earlier run said\n")
+
+    child = Child.start("fuse", _TALKER, log=log)
+    await child.ended()
+    child.kill()
+
+    assert child.last_lines() == ("the fuse is blown",)
+
+
+async def test_a_child_that_was_killed_is_told_by_the_signal(tmp_path: Path) -> None:
+    child = Child.start("idler", _SLEEPER, log=tmp_path / "idler.log")
+
+    child.kill()
+
+    assert "idler was ended by SIGKILL" in str(child.death())
+
+
 async def test_a_child_that_never_gets_ready_is_reported_with_its_log(tmp_path: Path) -> None:
     probe = _said_up(Path("/dev/null"))
 
@@ -120,7 +139,7 @@ async def test_the_house_notices_which_of_its_children_ended(tmp_path: Path) -> 
         house.launch("idler", _SLEEPER, env={})
         fuse = house.launch("fuse", _TALKER, env={})
 
-        ended = await house.first_to_end()
+        ended = await first_to_end(house.children)
 
     assert ended is fuse
 

@@ -1,0 +1,212 @@
+"""`up` leaves the house running for an editor; `demo` plays a workload at it and tells."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from deploy.local.engine import models_at
+from deploy.local.errors import LocalError
+from deploy.local.house import EMBEDDED, REAL, Blueprint, House
+from deploy.local.misspelt import misspelt
+from deploy.local.processes import first_to_end
+
+_ENGINE_SETTINGS = {
+    "engine": "CATO_ENGINE",
+    "engine_url": "CATO_ENGINE_URL",
+    "model": "CATO_MODEL",
+    "profile": "CATO_PROFILE",
+    "policy": "CATO_POLICY",
+    "slots": "CATO_SLOTS",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    options = _options(argv)
+    try:
+        return asyncio.run(_run(options))
+    except LocalError as error:
+        _say(str(error))
+        return 1
+
+
+def _options(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start the house and leave it running; Ctrl-C ends it")
+    demo = commands.add_parser("demo", help="start the house, play a workload, print what was kept")
+    for command in (up, demo):
+        _add_house_options(command)
+    up.add_argument("--announce", type=Path, metavar="FILE", help="write addresses and pids there")
+    demo.add_argument("--seconds", type=float, default=60.0, help="length of the workload")
+    demo.add_argument("--rate", type=float, default=12.0, help="requests per second")
+    demo.add_argument("--seed", type=int, default=1)
+    return parser.parse_args(argv)
+
+
+def _add_house_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--port", type=int, default=8000, help="of the ingress; 0 takes any")
+    command.add_argument("--workers", type=int, default=2)
+    command.add_argument("--schedulers", type=int, default=1, help="one leads, the others stand by")
+    command.add_argument("--out", type=Path, default=Path("out"), help="logs, traces, reports")
+    kafka = f"{EMBEDDED}, {REAL} (Apache Kafka, needs Java 17), or the address of a broker"
+    command.add_argument("--kafka", default=_default_kafka(), help=kafka)
+    command.add_argument(
+        "--redis", dest="redis_url", default=os.environ.get("CATO_REDIS_URL"), metavar="URL"
+    )
+    command.add_argument("--engine", help="simulated, or openai with --engine-url")
+    command.add_argument(
+        "--engine-url", help="an OpenAI-compatible server, e.g. http://gpu:8000/v1"
+    )
+    command.add_argument("--model", help="the model's name, here and at the engine")
+    command.add_argument("--profile", help="of the simulated engine")
+    command.add_argument("--slots", help="tasks that one worker may hold")
+    command.add_argument("--policy", help="of the scheduler")
+
+
+def _default_kafka() -> str:
+    if os.environ.get("KAFKA_BOOTSTRAP"):
+        return os.environ["KAFKA_BOOTSTRAP"]
+    return REAL if os.environ.get("KAFKA_HOME") else EMBEDDED
+
+
+async def _run(options: argparse.Namespace) -> int:
+    main_task = asyncio.ensure_future(_in_house(options))
+    loop = asyncio.get_running_loop()
+    for signum in _requests_to_end():
+        loop.add_signal_handler(signum, main_task.cancel)
+    try:
+        return await main_task
+    except asyncio.CancelledError:
+        return 0 if options.command == "up" else 130
+
+
+def _requests_to_end() -> Iterator[signal.Signals]:
+    yield from (signal.SIGINT, signal.SIGTERM)
+    # Whoever typed nohup wants the house to outlive the terminal.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield signal.SIGHUP
+
+
+async def _in_house(options: argparse.Namespace) -> int:
+    async with _house(options) as house:
+        if options.command == "demo":
+            return await _while_standing(house, _demo(house, options))
+        _welcome(house)
+        if options.announce is not None:
+            _announce(house, options.announce)
+        return await _while_standing(house, _until_cancelled())
+
+
+@contextlib.asynccontextmanager
+async def _house(options: argparse.Namespace) -> AsyncIterator[House]:
+    given = {name: getattr(options, name) for name in _ENGINE_SETTINGS}
+    settings = {_ENGINE_SETTINGS[name]: value for name, value in given.items() if value}
+    if options.engine_url and not options.engine:
+        settings["CATO_ENGINE"] = "openai"
+    await _meet_engine({**os.environ, **settings})
+    for name, meant in misspelt():
+        _say(f"{name} is ignored: no such setting; was {meant} meant?")
+    blueprint = Blueprint(
+        directory=options.out,
+        port=options.port,
+        workers=options.workers,
+        schedulers=options.schedulers,
+        kafka=options.kafka,
+        redis_url=options.redis_url,
+        settings=settings,
+    )
+    _say(f"starting the house ({options.kafka} Kafka, {options.workers} workers)")
+    async with House.build(blueprint) as house:
+        try:
+            yield house
+        finally:
+            _say("stopping the house")
+
+
+async def _meet_engine(told: Mapping[str, str]) -> None:
+    """A wrong address is found out now, not by everybody who waits for an answer."""
+    url = told.get("CATO_ENGINE_URL")
+    if told.get("CATO_ENGINE") != "openai" or not url:
+        return
+    listed = await models_at(url)
+    wanted = told.get("CATO_ENGINE_MODEL") or told.get("CATO_MODEL") or "cato-demo"
+    if listed and wanted not in listed:
+        _say(f"the engine lists {', '.join(listed)}, not {wanted}; --model says whom to ask")
+
+
+async def _while_standing(house: House, work: Coroutine[None, None, int]) -> int:
+    """The work's exit status, unless a part of the house dies first."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(first_to_end(house.parts()))
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            dead = watching.result()
+            _say(f"{dead.name} has ended, and a house that lacks a part is closed")
+            raise dead.death()
+        return working.result()
+    finally:
+        working.cancel()
+        watching.cancel()
+
+
+async def _until_cancelled() -> int:
+    await asyncio.Event().wait()
+    return 0
+
+
+async def _demo(house: House, options: argparse.Namespace) -> int:
+    load = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadgen", "run", "--url", house.base_url),
+        *("--seconds", str(options.seconds), "--rate", str(options.rate)),
+        *("--arrivals", "gamma-cv2", "--seed", str(options.seed), "--out", str(options.out)),
+    )
+    try:
+        return await load.wait()
+    finally:
+        if load.returncode is None:
+            load.terminate()
+            await load.wait()
+
+
+def _welcome(house: House) -> None:
+    _say(f"CATO serves {house.base_url}/v1 (live page: {house.base_url}/); Ctrl-C ends it")
+    _say(
+        f"for cato check and cato deadletters: export CATO_KAFKA_SERVERS={house.kafka_servers}"
+        f" CATO_REDIS_URL={house.redis_url}"
+    )
+    if house.blueprint.kafka == EMBEDDED:
+        _say(
+            "the embedded broker keeps nothing on disk: accepted tasks are lost when it ends;"
+            " --kafka real or KAFKA_BOOTSTRAP brings durable promises"
+        )
+    if {**os.environ, **house.blueprint.settings}.get("CATO_ENGINE", "simulated") == "simulated":
+        _say(
+            "tokens are synthetic: a simulated engine makes them up; --engine-url brings real ones"
+        )
+
+
+def _announce(house: House, file: Path) -> None:
+    facts = {
+        "base_url": house.base_url,
+        "kafka_servers": house.kafka_servers,
+        "redis_url": house.redis_url,
+        "trace_dir": str(house.blueprint.directory / "traces"),
+        "pids": {part.name: part.pid for part in house.parts()},
+    }
+    draft = file.with_suffix(".part")
+    draft.write_text(json.dumps(facts))
+    draft.replace(file)
+
+
+def _say(sentence: str) -> None:
+    # The terminal may be gone, which must not keep the house from being closed in order.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"cato: {sentence}\n")
+        sys.stderr.flush()
