@@ -41,10 +41,22 @@ def _headline(hops: Sequence[Hop], root: Hop | None) -> Iterator[str]:
     if root is None:
         yield "no root span: the task still runs, or its ingress keeps no spans"
         return
+    if root.error is None and root.text(names.OUTCOME) is None:
+        yield _followed(hops, root)
+        return
     ended = root.text(names.OUTCOME) or "ended"
     yield f"{ended}{f': {root.error}' if root.error else ''}"
     yield f"{_against('TTFT', root, names.TTFT_S, names.PROMISED_TTFT_S)}{_verdict(root)}"
     yield _against("E2E", root, names.E2E_S, names.PROMISED_E2E_S)
+
+
+def _followed(hops: Sequence[Hop], root: Hop) -> str:
+    """Of a task that nobody waits for the ingress only sees that it was accepted."""
+    took_s = max(hop.end_at for hop in hops) - root.start_at
+    return (
+        f"a task of its own: accepted after {_ms(root.took_s)}, "
+        f"the last hop recorded so far ended after {_ms(took_s)}"
+    )
 
 
 def _verdict(root: Hop) -> str:

@@ -130,6 +130,20 @@ def test_hops_that_overlap_share_the_time_once(tmp_path: Path) -> None:
     assert "engine 150.0 ms (75%) · between 10.0 ms (5%)" in told
 
 
+def test_a_task_that_nobody_waits_for_is_not_said_to_have_ended(tmp_path: Path) -> None:
+    ingress, worker = Memory(), Memory()
+    with keep_spans(ingress):
+        root = a_root()
+        root.end(AT + 0.02, attributes={names.TASK_ID: "t1"})
+    with keep_spans(worker):
+        hop(root, names.SPAN_ENGINE, 0.05, 0.4, worker="gpu-1/abc")
+
+    told = page(hops_of(root.trace_id, written(tmp_path, ingress=ingress, worker=worker)))
+
+    assert "accepted after 20.0 ms, the last hop recorded so far ended after 400.0 ms" in told
+    assert "never" not in told
+
+
 def test_a_half_written_line_is_left_for_later(tmp_path: Path) -> None:
     a_traced_task(tmp_path)
     file = tmp_path / "worker-1.jsonl"
