@@ -59,11 +59,13 @@ $(TESTS): deploy/requirements/test.txt $(HOUSE)
 	@touch $@
 
 # A name on PATH proves nothing (pyenv leaves shims that only fail), so each candidate is executed.
+# An interrupted venv has a python without pip, so it is removed.
 $(PY):
-	@for python in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3 python); do \
+	@trap 'rm -rf .venv; exit 130' INT TERM HUP; \
+	for python in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3 python); do \
 	  "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1 || continue; \
 	  "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || { novenv=$$python; continue; }; \
-	  exec "$$python" -m venv .venv; \
+	  "$$python" -m venv .venv && exit; rm -rf .venv; exit 1; \
 	done; \
 	if [ -n "$$novenv" ]; then \
 	  echo "$$novenv has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; \
