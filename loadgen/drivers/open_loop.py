@@ -62,7 +62,6 @@ async def _send(
 ) -> Sent:
     sent = await client.send(request, planned_at=planned_at, began_at=began_at)
     tally.ended += 1
-    tally.answered += sent.observation.is_answered()
     tally.on_time += sent.observation.is_kept()
     return sent
 

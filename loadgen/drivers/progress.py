@@ -19,16 +19,12 @@ class Tally:
 
     total: int
     sent: int = 0
-    answered: int = 0
     on_time: int = 0
     ended: int = 0
 
     def sentence(self) -> str:
         kept = f"{self.on_time / self.ended:.0%}" if self.ended else "–"
-        return (
-            f"{self.sent}/{self.total} sent, {self.answered} answered, "
-            f"{self.on_time} on time ({kept} of the ended)"
-        )
+        return f"{self.sent}/{self.total} sent, {self.ended} ended, {self.on_time} on time ({kept})"
 
 
 class _Shows(Protocol):

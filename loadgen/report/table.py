@@ -51,7 +51,14 @@ _LEGEND: Final = (
 
 
 def _table(title: str, runs: Sequence[RunReport], columns: Sequence[tuple[str, _Cell]]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        # Side by side the columns only just fit.
+        collapse_padding=len(runs) > 1,
+    )
     table.add_column("kind", no_wrap=True)
     if len(runs) > 1:
         table.add_column("run", overflow="ellipsis", max_width=16, no_wrap=True)
@@ -132,8 +139,8 @@ def _last(row: KindFigures) -> Latencies:
 def _first_or_last(of: Callable[[KindFigures], Latencies]) -> Sequence[tuple[str, _Cell]]:
     return (
         ("promised", promised),
-        ("kept p50 / p95 / p99", lambda row: _spread(of(row).kept)),
-        ("answered p50 / p95 / p99", lambda row: _spread(of(row).answered)),
+        ("kept p50/p95/p99", lambda row: _spread(of(row).kept)),
+        ("answered p50/p95/p99", lambda row: _spread(of(row).answered)),
     )
 
 

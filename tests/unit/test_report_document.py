@@ -95,6 +95,7 @@ def test_tables_fit_into_a_hundred_columns_and_lose_nothing() -> None:
     assert max(map(len, text.splitlines())) <= COLUMNS
     assert "first come, fir…" in text
     assert "∞" in text
+    assert set(re.findall(r"\S*…", text)) == {"fir…"}
 
 
 def test_every_run_has_its_own_rows_in_one_table() -> None:
