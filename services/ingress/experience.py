@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from services.ingress.admission import Crowd, Shape, Wish, first_guess
@@ -22,6 +23,9 @@ _FIRST: Final = 256.0
 _LEAST: Final = 4.0
 _CUT: Final = 0.75
 _GROWTH: Final = 0.5
+# One late answer is an accident; as many as this of the last ones, or waiting together, are not.
+_ACCIDENTS: Final = 0.12
+_TOGETHER: Final = 3
 _BROKEN: Final = frozenset({Outcome.LATE, Outcome.SHED, Outcome.EXPIRED})
 
 # After so many requests of a shape the older ones count half.
@@ -46,17 +50,21 @@ class Most:
     value: float = _FIRST
     cut_at: float | None = None
     open: int = 0
+    broken: float = 0.0
     waiting: dict[TaskId, float] = field(default_factory=dict)
 
     def learn(self, ticket: Ticket, ended: TaskEnded) -> None:
-        if ended.outcome in _BROKEN:
+        is_broken = ended.outcome in _BROKEN
+        if is_broken or ended.outcome is Outcome.COMPLETED:
+            self.broken += _WEIGHT * (is_broken - self.broken)
+        if is_broken and self.broken > _ACCIDENTS:
             self._cut(ticket.at, ended.ended_at)
         elif ended.outcome is Outcome.COMPLETED and self.open >= self.value * _CUT:
             self.value += 1.0 if self.cut_at is None else _GROWTH / self.value
 
     def look(self, promised_s: float | None, now: float) -> None:
-        """Who waits for longer than was promised need not end before that is noticed."""
-        since = next(iter(self.waiting.values()), now)
+        """Those who wait for longer than was promised need not end before that is noticed."""
+        since = next(islice(self.waiting.values(), _TOGETHER - 1, None), now)
         if promised_s is not None and now - since > promised_s:
             self._cut(since, now)
 

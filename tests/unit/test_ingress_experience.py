@@ -81,6 +81,16 @@ def test_a_burst_of_broken_promises_is_one_sign_not_many() -> None:
     assert experience.most[tickets[0].shape].value == pytest.approx(48, abs=1)
 
 
+def test_a_single_accident_shuts_out_nobody() -> None:
+    experience = Experience()
+    ticket = a_ticket(experience)
+    for number in range(20):
+        experience.let_in(TaskId(str(number)), ticket)
+        experience.learn(an_ending(str(number), Outcome.LATE if number == 9 else Outcome.COMPLETED))
+
+    assert experience.most[ticket.shape].value >= 256
+
+
 def test_a_lost_ending_stands_in_nobodys_way_for_ever() -> None:
     experience = Experience()
     experience.let_in(TaskId("lost"), a_ticket(experience, at=0.0))
