@@ -177,10 +177,12 @@ async def _demo(house: House, options: argparse.Namespace) -> int:
 
 def _welcome(house: House) -> None:
     _say(f"CATO serves {house.base_url}/v1 (live page: {house.base_url}/); Ctrl-C ends it")
-    _say(
-        f"for cato check and cato deadletters: export CATO_KAFKA_SERVERS={house.kafka_servers}"
-        f" CATO_REDIS_URL={house.redis_url}"
-    )
+    # Addresses that were given are known, and may hold a password.
+    if house.broker is not None and house.redis is not None:
+        _say(
+            f"for cato check and cato deadletters: export CATO_KAFKA_SERVERS={house.kafka_servers}"
+            f" CATO_REDIS_URL={house.redis_url}"
+        )
     if house.blueprint.kafka == EMBEDDED:
         _say(
             "the embedded broker keeps nothing on disk: accepted tasks are lost when it ends;"
