@@ -11,15 +11,34 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.domain.errors import Unavailable
 
 _LUA = Path(__file__).parent / "lua"
 
-# Redis answers, but will not do it now: a restart, a failover, full memory or disk.
+# Redis answers, but will not do it now: a restart, a failover, full memory or disk. The client
+# takes the first word away from some of these and makes a class of it, which depends on versions.
+_NOT_NOW_CLASSES = (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
 _NOT_NOW = (
     "BUSY ",
     "CLUSTERDOWN",
@@ -86,7 +105,8 @@ def translated() -> Iterator[None]:
 
 
 def as_unavailable(error: RedisError) -> Exception:
-    if any(word in str(error) for word in _NOT_NOW):
+    said = str(error)
+    if isinstance(error, _NOT_NOW_CLASSES) or any(word in said for word in _NOT_NOW):
         return Unavailable(f"Redis does not accept this now: {error}")
     return error
 
