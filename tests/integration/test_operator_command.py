@@ -12,6 +12,7 @@ from deploy.local.real_kafka import RealKafka
 from deploy.local.redis import LocalRedis
 from shared.adapters.kafka_from_settings import connect_kafka
 from shared.messages.pool import DeadLettered
+from shared.messages.topics import TOPICS
 from shared.runtime.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]
