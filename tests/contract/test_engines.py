@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.worker.engine import Engine, EngineDied
+from services.worker.engine import Engine, EngineDied, EngineRefused
 from services.worker.engines import ENGINES
 from services.worker.engines.settings import EngineSettings
 from services.worker.engines.simulated import SimulatedEngine
@@ -53,6 +53,18 @@ class TestSimulatedEngine(EnginePromises):
 
         assert all(piece.is_synthetic for piece in pieces)
         assert "synthetic_" in pieces[0].text
+
+    @pytest.mark.parametrize("name", ["tools", "response_format", "logprobs"])
+    async def test_what_only_a_model_can_obey_is_refused_by_name(
+        self, engine: Engine, name: str
+    ) -> None:
+        job = a_job(is_chat=True)
+        asked = replace(job, body=job.body.model_copy(update={"extra": {name: [{"a": 1}]}}))
+
+        with pytest.raises(EngineRefused, match=name) as refused:
+            await pieces_of(engine, asked)
+
+        assert refused.value.is_permanent
 
     async def test_all_streams_of_a_dead_engine_end_with_its_death(self, engine: Engine) -> None:
         pieces = engine.generate(a_job(max_tokens=5000))

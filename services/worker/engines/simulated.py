@@ -26,6 +26,8 @@ _CATCH_UP_S: Final = 0.1
 # A profile without delay shares the loop with everybody else at least this often.
 _BREATH_S: Final = 0.001
 _MEAN_WEIGHT: Final = 0.1
+# What only a model can obey.
+_NEEDS_A_MODEL: Final = ("tools", "tool_choice", "response_format", "logprobs", "top_logprobs")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -152,6 +154,13 @@ class SimulatedEngine:
 
     def _enter(self, job: Job) -> _Stream:
         self._check_alive()
+        for field_name in _NEEDS_A_MODEL:
+            if field_name in job.body.extra:
+                raise EngineRefused(
+                    f"{field_name}: the simulated engine makes its tokens up and cannot obey it",
+                    is_permanent=True,
+                    status=400,
+                )
         true = true_lengths(job)
         if not self._batch.fits(true.prompt_tokens, max(1, job.body.max_tokens)):
             raise EngineRefused(
