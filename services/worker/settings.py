@@ -28,7 +28,7 @@ class WorkerSettings(ServiceSettings, EngineSettings):
         ge=1,
         description="attempts at once, at most what the profile can run",
     )
-    feeder: str = "holding"
+    feeder: str = "fcfs"
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
