@@ -2,7 +2,6 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
@@ -30,7 +29,7 @@ class Dispatcher:
     """Only workers that may be sent something are planned with; the others wait for their time."""
 
     backlog: Backlog
-    seats: Sequence[Seat]
+    seats: list[Seat]
     hop_s: float
     starvation_s: float
     _open: dict[int, Seat] = field(default_factory=dict)
@@ -49,6 +48,10 @@ class Dispatcher:
         at = drained_at(reported_at=report.at, residual_s=report.residual_s, unheard=seat.unheard)
         held = report.held + len(seat.unheard)
         self._set(report.worker, replace(seat.view, held=held, drained_at=at))
+
+    def resize(self, worker: int, slots: int) -> None:
+        """From now on it takes so many; with 0 it gets nothing new."""
+        self._set(worker, replace(self.seats[worker].view, slots=slots))
 
     def step(self, now: float) -> Plan:
         self._open_in_time(now)

@@ -11,19 +11,23 @@ from loadgen.simulator.dispatcher import Dispatcher, Seat
 from loadgen.simulator.ledger import Ledger
 from loadgen.simulator.ride import Ride
 from loadgen.simulator.setting import House
-from loadgen.simulator.worker import Report, Worker
+from loadgen.simulator.worker import Report, Stage, Worker
 from loadgen.workloads.arrival import Arrival
 from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.policy import WorkerView
 
-Happening = Callable[[float], None]
+Happening = Callable[[float], object]
 Judge = Callable[[Observation], None]
 
 
 @dataclass(slots=True, kw_only=True)
 class Simulation:
-    """`useful_s` is engine time inside the window that went to promises that were kept."""
+    """`useful_s` is engine time inside the window that went to promises that were kept.
+
+    The fleet may change while it runs: whoever scales it asks for a moment (`at`), looks at the
+    backlog there, and lets workers `join` or `drain`.
+    """
 
     house: House
     judge: Judge
@@ -34,19 +38,12 @@ class Simulation:
     _queued: dict[TaskId, Ride] = field(default_factory=dict)
     _events: list[tuple[float, int, Happening]] = field(default_factory=list)
     _count: int = 0
+    _unended: int = 0
     _looks_at: float = math.inf
 
     def __post_init__(self) -> None:
         house = self.house
-        self.workers = [
-            Worker(
-                number=number,
-                profile=house.profile,
-                feeder=house.feeder,
-                ledger=Ledger(house.profile.step_time, house.window_s),
-            )
-            for number in range(house.workers)
-        ]
+        self.workers = [self._worker(number, Stage.SERVING) for number in range(house.workers)]
         self.dispatcher = Dispatcher(
             backlog=Backlog(policy=house.policy, cost=house.cost, workers=house.workers),
             seats=[Seat(_unknown(number, house.slots)) for number in range(house.workers)],
@@ -59,7 +56,7 @@ class Simulation:
         events = self._events
         arriving = iter(rides)
         coming = next(arriving, None)
-        while coming is not None or events:
+        while coming is not None or self._unended:
             if coming is not None and (not events or coming[0].at_s <= events[0][0]):
                 self._arrive(*coming)
                 coming = next(arriving, None)
@@ -67,17 +64,69 @@ class Simulation:
                 self.ended_at, _, happening = heappop(events)
                 happening(self.ended_at)
 
-    def _at(self, at: float, happening: Happening) -> None:
+    def at(self, at: float, happening: Happening) -> None:
+        """Let it happen then, unless the last request has ended by that time."""
         self._count += 1
         heappush(self._events, (at, self._count, happening))
 
+    def join(self, now: float, *, load_s: float = 0.0) -> Worker:
+        """One more worker: paid for from now on, of use when it has loaded its model."""
+        worker = self._worker(len(self.workers), Stage.LOADING, joined_at=now)
+        self.workers.append(worker)
+        self.dispatcher.seats.append(Seat(_unknown(worker.number, slots=0)))
+        self.at(now + load_s, partial(self._open, worker))
+        return worker
+
+    def drain(self, worker: Worker, now: float) -> None:
+        """It gets nothing new and leaves when all it holds has ended. Raises ValueError for the
+        last one that serves: nobody would be left for those who wait."""
+        others = (each for each in self.workers if each is not worker)
+        if not any(each.stage is Stage.SERVING for each in others):
+            raise ValueError(
+                "the last worker that serves cannot be drained; let another join first"
+            )
+        worker.stage = Stage.LEAVING
+        self._resize(worker, slots=0)
+        self._release(worker, now)
+
+    def provisioned_s(self, until: float) -> float:
+        """Worker-seconds paid for by then, loading and draining included."""
+        return sum(
+            max(0.0, min(each.left_at, until) - min(each.joined_at, until)) for each in self.workers
+        )
+
+    def _worker(self, number: int, stage: Stage, *, joined_at: float = 0.0) -> Worker:
+        return Worker(
+            number=number,
+            profile=self.house.profile,
+            feeder=self.house.feeder,
+            ledger=Ledger(self.house.profile.step_time, self.house.window_s),
+            stage=stage,
+            joined_at=joined_at,
+        )
+
+    def _open(self, worker: Worker, now: float) -> None:
+        if worker.stage is Stage.LOADING:
+            worker.stage = Stage.SERVING
+            self._resize(worker, slots=self.house.slots)
+            self._dispatch(now)
+
+    def _resize(self, worker: Worker, *, slots: int) -> None:
+        self.dispatcher.resize(worker.number, slots)
+        self.dispatcher.backlog.workers = sum(each.stage is Stage.SERVING for each in self.workers)
+
+    def _release(self, worker: Worker, now: float) -> None:
+        if worker.stage is Stage.LEAVING and not self.dispatcher.seats[worker.number].tasks:
+            worker.left_at = min(worker.left_at, now)
+
     def _arrive(self, arrival: Arrival, task: Task) -> None:
+        self._unended += 1
         priority = self.house.policy.engine_priority(task, self.house.cost)
         ride = Ride(arrival, task, priority)
         self._queued[task.id] = ride
         self.dispatcher.backlog.add(task)
         if arrival.cancel_at_s is not None:
-            self._at(arrival.cancel_at_s + self.house.hop_s, partial(self._cancel, ride))
+            self.at(arrival.cancel_at_s + self.house.hop_s, partial(self._cancel, ride))
         self._dispatch(arrival.at_s)
 
     def _dispatch(self, now: float) -> None:
@@ -92,10 +141,10 @@ class Simulation:
             ride = self._queued.pop(assignment.task.id)
             worker = self.workers[assignment.worker.to_partition]
             ride.worker = worker.number
-            self._at(now + self.house.hop_s, partial(self._receive, worker, ride))
+            self.at(now + self.house.hop_s, partial(self._receive, worker, ride))
         if decided.look_again_at < self._looks_at:
             self._looks_at = decided.look_again_at
-            self._at(decided.look_again_at, self._look)
+            self.at(decided.look_again_at, self._look)
 
     def _look(self, now: float) -> None:
         if now >= self._looks_at:
@@ -123,7 +172,7 @@ class Simulation:
 
     def _await_end(self, worker: Worker) -> None:
         if not worker.is_idle:
-            self._at(worker.ends_at, partial(self._end_step, worker, worker.turn))
+            self.at(worker.ends_at, partial(self._end_step, worker, worker.turn))
 
     def _end_step(self, worker: Worker, turn: int, now: float) -> None:
         if turn != worker.turn:
@@ -140,15 +189,16 @@ class Simulation:
         if worker.is_report_due:
             return
         worker.is_report_due = True
-        self._at(max(now, worker.reported_at + self.house.apart_s), partial(self._report, worker))
+        self.at(max(now, worker.reported_at + self.house.apart_s), partial(self._report, worker))
 
     def _report(self, worker: Worker, now: float) -> None:
         worker.is_report_due = False
         report = worker.report(now)
-        self._at(now + self.house.hop_s, partial(self._hear, report))
+        self.at(now + self.house.hop_s, partial(self._hear, report))
 
     def _hear(self, report: Report, now: float) -> None:
         self.dispatcher.hear(report)
+        self._release(self.workers[report.worker], now)
         self._dispatch(now)
 
     def _cancel(self, ride: Ride, now: float) -> None:
@@ -158,7 +208,7 @@ class Simulation:
             self.dispatcher.backlog.remove(ride.task.id)
         elif ride.worker is not None:
             worker = self.workers[ride.worker]
-            self._at(now + self.house.hop_s, partial(self._revoke, worker, ride))
+            self.at(now + self.house.hop_s, partial(self._revoke, worker, ride))
         self._end(ride, Ending.CANCELLED, now)
 
     def _revoke(self, worker: Worker, ride: Ride, now: float) -> None:
@@ -172,6 +222,7 @@ class Simulation:
         if ride.is_over:
             return
         ride.is_over = True
+        self._unended -= 1
         arrival = ride.arrival
         if arrival.cancel_at_s is not None and now > arrival.cancel_at_s:
             ending = Ending.SUPERSEDED if arrival.superseded else Ending.CANCELLED

@@ -1,7 +1,9 @@
 """A simulated worker: the feeder and the batching of the live one, stepped in virtual time."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from loadgen.simulator.ledger import Ledger
@@ -12,6 +14,12 @@ from shared.scheduling.feeding import EngineNow, Feeder, Running
 from shared.scheduling.step_time import EngineProfile
 
 _MEAN_WEIGHT: Final = 0.1
+
+
+class Stage(Enum):
+    LOADING = auto()
+    SERVING = auto()
+    LEAVING = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +38,18 @@ class Report:
 @dataclass(slots=True, eq=False, kw_only=True)
 class Worker:
     """`step` is the one under way and ends at `ends_at`. While nothing is to be prefilled, many
-    steps are done at once: `quiet` of them since `began_at`. `turn` numbers these stretches."""
+    steps are done at once: `quiet` of them since `began_at`. `turn` numbers these stretches.
+
+    It is paid for from `joined_at` until `left_at`.
+    """
 
     number: int
     profile: EngineProfile
     feeder: Feeder
     ledger: Ledger
+    stage: Stage
+    joined_at: float = 0.0
+    left_at: float = math.inf
     batch: Batch = field(init=False)
     rides: dict[Sequence, Ride] = field(default_factory=dict)
     waiting: list[Ride] = field(default_factory=list)
