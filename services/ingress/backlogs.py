@@ -30,10 +30,8 @@ class Backlogs:
             report = record.message
             before = self.by_model.get(report.model)
             # A deposed leader may speak on for a moment.
-            if before is None:
+            if before is None or report.epoch >= before.report.epoch:
                 self.by_model[report.model] = Backlog(report=report, heard_at=now)
-            elif report.epoch >= before.report.epoch:
-                self.by_model[report.model] = before.followed_by(report, now)
 
     def of(self, model: str) -> Backlog | None:
         return self.by_model.get(model)

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.ingress.admission import Backlog, Crowd, Shape, Wish, admit, shape_of, wish_of
+from services.ingress.admission import Wish, admit, decoding_s, likely_kind
 from services.ingress.asked import Asked
 from services.ingress.backlogs import Backlogs
 from services.ingress.errors import ShuttingDown
-from services.ingress.experience import Ticket
 from services.ingress.ports import Quota
 from services.ingress.replies import Desk
 from services.ingress.settings import Knobs
@@ -21,8 +20,6 @@ from shared.messages.body import Body
 _CHARS_PER_TOKEN: Final = 4
 # Another ingress is there at once.
 _ELSEWHERE_S: Final = 0.5
-# From acceptance here to the queue, and so into the next report.
-_ON_THE_WAY_S: Final = 0.05
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -86,35 +83,22 @@ class Gate:
             )
         return tokens
 
-    def admit(self, asked: Asked) -> Ticket:
-        """For whoever is let in. Raises NoWorker or Overloaded."""
-        shape, backlog = _shape(asked), self.backlogs.of(asked.model)
-        wish = self._wish(asked, shape)
+    def admit(self, asked: Asked) -> None:
+        """Raises NoWorker or Overloaded."""
         admit(
-            wish,
-            backlog,
-            crowd=self._crowd(shape, wish, backlog),
+            _wish(asked),
+            self.backlogs.of(asked.model),
             now=self.backlogs.clock.monotonic(),
             stale_s=self.knobs.backlog_stale_s,
             open_bytes=self.desk.open_bytes,
             room=self.knobs.max_open_bytes,
         )
-        return Ticket(
-            at=self.backlogs.clock.now(),
-            shape=shape,
-            wish=wish,
-        )
 
     def expected_s(self, asked: Asked) -> float:
         """From receipt to the last token, as far as can be said now."""
-        shape, backlog = _shape(asked), self.backlogs.of(asked.model)
-        wish = self._wish(asked, shape)
-        wait_s = (
-            0.0
-            if backlog is None
-            else backlog.wait_s(wish, self._crowd(shape, wish, backlog).since)
-        )
-        return wait_s + self.desk.experience.duration_s(wish.kind)
+        wish, backlog = _wish(asked), self.backlogs.of(asked.model)
+        wait_s = 0.0 if backlog is None else backlog.wait_s(wish.latency_class)
+        return wait_s + decoding_s(wish.kind)
 
     async def reserve(self, asked: Asked) -> None:
         """Raises OverQuota, Unavailable."""
@@ -129,28 +113,14 @@ class Gate:
         if asked.tenant.has_quota():
             await self.quota.settle(asked.tenant.name, asked.reserved_tokens, used_tokens)
 
-    def _crowd(self, shape: Shape, wish: Wish, backlog: Backlog | None) -> Crowd:
-        if backlog is None:
-            return Crowd()
-        return self.desk.experience.crowd(
-            shape,
-            wish,
-            since=backlog.report.at - _ON_THE_WAY_S,
-            now=self.backlogs.clock.now(),
-        )
 
-    def _wish(self, asked: Asked, shape: Shape) -> Wish:
-        return wish_of(
-            self.desk.experience.likely_kind(shape),
-            promise=asked.promise,
-            read_timeout_s=None if asked.detached else asked.headers.read_timeout_s,
-            is_detached=asked.detached,
-            size_bytes=asked.size_bytes,
-        )
-
-
-def _shape(asked: Asked) -> Shape:
-    return shape_of(asked.body, model=asked.model, kind=asked.kind)
+def _wish(asked: Asked) -> Wish:
+    return Wish.of(
+        likely_kind(asked.body, asked.kind),
+        promise=asked.promise,
+        read_timeout_s=None if asked.detached else asked.headers.read_timeout_s,
+        size_bytes=asked.size_bytes,
+    )
 
 
 _PROMPTS: Final = {"completions": "prompt", "chat": "messages", "tasks": "code"}

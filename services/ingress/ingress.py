@@ -116,7 +116,7 @@ class Ingress:
 
     async def _submit(self, asked: Asked) -> tuple[Conversation, Awaitable[Position]]:
         self.gate.check_open()
-        ticket = self.gate.admit(asked)
+        self.gate.admit(asked)
         submitted = asked.submitted(self.gate.desk.address())
         _check_size(asked, submitted)
         await self.gate.reserve(asked)
@@ -125,7 +125,6 @@ class Ingress:
             body_bytes=asked.size_bytes,
             buffer_bytes=self.gate.knobs.client_buffer_bytes,
         )
-        self.gate.desk.experience.let_in(asked.task_id, ticket)
         self.gate.desk.add(conversation)
         try:
             return conversation, await self.bus.publish(submitted)

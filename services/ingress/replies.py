@@ -10,7 +10,6 @@ from typing import Final
 
 from services.ingress.conversation import Conversation
 from services.ingress.errors import OutOfReach
-from services.ingress.experience import Experience
 from services.ingress.ports import ReplyLeases
 from shared.domain.clock import Clock
 from shared.domain.errors import CatoError, Unavailable
@@ -42,7 +41,6 @@ class Desk:
     partition: int | None = None
     conversations: dict[TaskId, Conversation] = field(default_factory=dict)
     promises: RecentPromises = field(default_factory=RecentPromises)
-    experience: Experience = field(default_factory=Experience)
     open_bytes: int = 0
 
     def is_open(self) -> bool:
@@ -99,8 +97,6 @@ class Replies:
             if produced.reply_to.incarnation != desk.incarnation:
                 _count_stale(produced)
                 continue
-            if produced.sequence == 0:
-                desk.experience.begin(produced.task_id)
             conversation = desk.conversations.get(produced.task_id)
             if conversation is not None:
                 conversation.hear(produced)
@@ -113,7 +109,6 @@ class Replies:
                 _count_stale(ended)
                 continue
             self.desk.promises.ended(ended.kind, ended.outcome, now)
-            self.desk.experience.learn(ended)
             conversation = self.desk.conversations.get(ended.task_id)
             if conversation is not None:
                 conversation.end(ended)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingress.deltas import joined
-from services.ingress.experience import Experience
 from services.ingress.requests import ChatRequest, CompletionRequest, Request, TaskRequest
 from services.ingress.settings import IngressSettings, Knobs
 from services.ingress.tenants import Tenants
@@ -88,10 +87,6 @@ def test_parts_of_tool_calls_find_each_other_by_place() -> None:
         ],
         "reasoning_content": "hmm",
     }
-
-
-def test_durations_begin_with_what_the_catalogue_expects() -> None:
-    assert Experience().duration_s("translation") > Experience().duration_s("completion") > 0
 
 
 def a_file(tmp_path: Path, text: str) -> Path:
