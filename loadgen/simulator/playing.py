@@ -12,7 +12,7 @@ from loadgen.report.observation import Observation
 from loadgen.simulator.capacity import capacity_per_s
 from loadgen.simulator.setting import House
 from loadgen.simulator.simulation import Simulation
-from loadgen.simulator.world import tasks
+from loadgen.simulator.world import Guess, by_kind, tasks
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.arrivals import Arrivals, azure, gamma, on_off, poisson
 from loadgen.workloads.mixes import Mix
@@ -96,7 +96,9 @@ def play(scene: Scene, policy: str, workload: Sequence[Arrival]) -> Played:
     return play_with(scene, POLICIES[policy](), workload)
 
 
-def play_with(scene: Scene, policy: Policy, workload: Sequence[Arrival]) -> Played:
+def play_with(
+    scene: Scene, policy: Policy, workload: Sequence[Arrival], *, guess: Guess = by_kind
+) -> Played:
     seen: list[Observation] = []
     house = House(
         policy=policy,
@@ -109,7 +111,7 @@ def play_with(scene: Scene, policy: Policy, workload: Sequence[Arrival]) -> Play
         hop_s=scene.hop_s,
     )
     simulation = Simulation(house=house, judge=seen.append)
-    simulation.run(tasks(workload))
+    simulation.run(tasks(workload, guess=guess))
     return Played(
         figures=figures_of(seen, duration_s=scene.duration_s),
         useful_share=simulation.useful_s / (scene.workers * scene.duration_s),
