@@ -120,6 +120,12 @@ class Backlog:
         """Those received before that instant, oldest first."""
         return self._due(self._by_age, received_at)
 
+    def promised(self, now: float) -> Iterator[tuple[float, float]]:
+        """Those who can still be on time: in how many seconds they are due, and their work."""
+        for _, task_id in self._order:
+            place = self._places[task_id]
+            yield place.task.deadline_at - now, place.work_s
+
     def pressure_s(self) -> float:
         """How long the fleet would work on what waits."""
         return sum(self.work_s.values()) / max(1, self.workers)
