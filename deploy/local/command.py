@@ -15,6 +15,7 @@ from deploy.local.errors import LocalError
 from deploy.local.house import EMBEDDED, REAL, Blueprint, House
 from deploy.local.misspelt import misspelt
 from deploy.local.processes import first_to_end
+from shared.scheduling.policies import POLICIES
 
 _ENGINE_SETTINGS = {
     "engine": "CATO_ENGINE",
@@ -107,6 +108,8 @@ async def _in_house(options: argparse.Namespace) -> int:
 async def _house(options: argparse.Namespace) -> AsyncIterator[House]:
     given = {name: getattr(options, name) for name in _ENGINE_SETTINGS}
     settings = {_ENGINE_SETTINGS[name]: value for name, value in given.items() if value}
+    if options.policy in POLICIES and "CATO_FEEDER" not in os.environ:
+        settings["CATO_FEEDER"] = POLICIES[options.policy]().feeder
     if options.engine_url and not options.engine:
         settings["CATO_ENGINE"] = "openai"
     await _meet_engine({**os.environ, **settings})

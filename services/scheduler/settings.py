@@ -11,7 +11,7 @@ from shared.scheduling.policies import POLICIES
 
 
 class SchedulerSettings(RedisSettings):
-    policy: str = "least_slack"
+    policy: str = "cato"
     scheduler_name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     profile: str = "reference"
     lease_s: float = Field(default=3.0, ge=0.5, le=60)

@@ -28,7 +28,7 @@ class WorkerSettings(ServiceSettings, EngineSettings):
         ge=1,
         description="attempts at once, at most what the profile can run",
     )
-    feeder: str = "fcfs"
+    feeder: str = "holding"
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:

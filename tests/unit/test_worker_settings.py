@@ -20,7 +20,7 @@ def test_a_worker_needs_no_setting_but_the_broker() -> None:
     assert (settings.engine, settings.profile, settings.feeder) == (
         "simulated",
         "reference",
-        "fcfs",
+        "holding",
     )
     assert settings.worker_name
 
