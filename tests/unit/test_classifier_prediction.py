@@ -5,8 +5,8 @@ import random
 import pytest
 
 from services.classifier.prediction import Costs, size_bytes
-from services.classifier.quantiles import Lengths
 from shared.messages.body import Body, ChatMessage
+from shared.scheduling.lengths import Lengths
 from shared.tasks import TASKS
 
 

@@ -1,9 +1,13 @@
 """How long answers are changes with models and habits, so recent answers count most."""
 
 import math
+from bisect import bisect_right
+from collections.abc import Mapping
 from itertools import pairwise
 from statistics import NormalDist
 from typing import Final
+
+from shared.domain.task import Prediction
 
 # Eight cells for every doubling: a quantile is at most 9 % off, from 1 token to a million.
 _CELLS_PER_DOUBLING: Final = 8
@@ -17,6 +21,9 @@ _GROWTH: Final = 2 ** (1 / _HALF_LIFE)
 _RESCALE_AT: Final = 1e12
 # As if so many answers had been seen before the first one.
 _PRIOR_ANSWERS: Final = 20.0
+
+# Upper ends of the classes of prompts, in tokens: a longer prompt often has another answer.
+_PROMPT_EDGES: Final = (256, 1024, 4096)
 
 
 class Lengths:
@@ -44,6 +51,40 @@ class Lengths:
                 within = 1.0 - (seen - wanted) / cell
                 return round(2 ** ((number + within) / _CELLS_PER_DOUBLING))
         return round(2 ** (_CELLS / _CELLS_PER_DOUBLING))
+
+
+class OutputLengths:
+    """One histogram for each kind and class of prompt lengths; the priors of the kinds begin it."""
+
+    def __init__(self, priors: Mapping[str, Prediction]) -> None:
+        self._priors = priors
+        self._lengths: dict[tuple[str, int], Lengths] = {}
+        self._quantiles: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def predict(self, kind: str, prompt_tokens: int) -> Prediction:
+        """Raises KeyError for a kind without a prior."""
+        key = (kind, _size_class(prompt_tokens))
+        if key not in self._quantiles:
+            lengths = self._lengths_of(key)
+            self._quantiles[key] = (lengths.quantile(0.5), lengths.quantile(0.9))
+        p50, p90 = self._quantiles[key]
+        return Prediction(prompt_tokens=prompt_tokens, output_tokens_p50=p50, output_tokens_p90=p90)
+
+    def learn(self, kind: str, *, prompt_tokens: int, output_tokens: int) -> None:
+        """Of an answer that came to its own end."""
+        key = (kind, _size_class(prompt_tokens))
+        self._lengths_of(key).learn(output_tokens)
+        self._quantiles.pop(key, None)
+
+    def _lengths_of(self, key: tuple[str, int]) -> Lengths:
+        if key not in self._lengths:
+            prior = self._priors[key[0]]
+            self._lengths[key] = Lengths(p50=prior.output_tokens_p50, p90=prior.output_tokens_p90)
+        return self._lengths[key]
+
+
+def _size_class(prompt_tokens: int) -> int:
+    return bisect_right(_PROMPT_EDGES, prompt_tokens)
 
 
 def _cell(tokens: int) -> int:
