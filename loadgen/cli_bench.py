@@ -10,7 +10,7 @@ from typing import Final
 
 import uvloop
 
-from loadgen.bench import latency, overload, scheduler, throughput
+from loadgen.bench import agreement, latency, overload, scheduler, throughput
 from loadgen.bench.sheet import Sheet, encode, show
 from loadgen.cli_values import UsageError, write
 from loadgen.report.table import terminal
@@ -78,9 +78,15 @@ def _overload(directory: Path, options: argparse.Namespace) -> _Measuring:
     return overload.overload(directory, effort, kafka=options.kafka)
 
 
+def _agreement(directory: Path, options: argparse.Namespace) -> _Measuring:
+    effort = agreement.Effort.quick() if options.quick else agreement.Effort()
+    return agreement.agreement(directory, effort, kafka=options.kafka)
+
+
 BENCHES: Final[Mapping[str, _Bench]] = {
     "latency": _latency,
     "throughput": _throughput,
     "scheduler": _scheduler,
     "overload": _overload,
+    "agreement": _agreement,
 }

@@ -38,6 +38,7 @@ class Build:
     profile: str = "zero"
     workers: int = 2
     slots: int | None = None
+    policy: str | None = None
 
 
 @contextlib.asynccontextmanager
@@ -50,6 +51,7 @@ async def house(directory: Path, build: Build) -> AsyncIterator[House]:
         *("--announce", str(announced), "--kafka", build.kafka, "--profile", build.profile),
         *("--workers", str(build.workers)),
         *(() if build.slots is None else ("--slots", str(build.slots))),
+        *(() if build.policy is None else ("--policy", build.policy)),
     ]
     async with _running("the house", argv, directory / "house.log", announced.exists):
         facts = json.loads(announced.read_bytes())

@@ -22,6 +22,16 @@ def by_kind(arrival: Arrival, prior: Prediction) -> Prediction:
     )
 
 
+def as_asked(arrival: Arrival, prior: Prediction) -> Prediction:
+    """As `by_kind`, by a client that asks for no more tokens than it will get."""
+    guessed = by_kind(arrival, prior)
+    return Prediction(
+        prompt_tokens=guessed.prompt_tokens,
+        output_tokens_p50=min(guessed.output_tokens_p50, arrival.output_tokens),
+        output_tokens_p90=min(guessed.output_tokens_p90, arrival.output_tokens),
+    )
+
+
 def knowing(arrival: Arrival, prior: Prediction) -> Prediction:
     """The true lengths."""
     return Prediction(

@@ -1,0 +1,142 @@
+"""Is the simulator honest? The same requests once through the real house and once in virtual time.
+
+The engine is the simulated one in both, so that what differs is the house: HTTP, Kafka, Redis,
+clocks, and two cores that everybody shares.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Final
+
+from loadgen.bench.children import Build, house
+from loadgen.bench.sheet import Cell, Sheet, rounded
+from loadgen.drivers.asking import Manner
+from loadgen.drivers.client import Client
+from loadgen.drivers.open_loop import play
+from loadgen.drivers.progress import Tally
+from loadgen.report.figures import figures_of
+from loadgen.report.observation import Observation
+from loadgen.report.statistics import nearest_rank
+from loadgen.simulator.playing import GAMMA, Scene, play_with
+from loadgen.simulator.world import as_asked
+from loadgen.workloads.corpus import Corpus
+from loadgen.workloads.mixes import REFERENCE
+from shared.adapters.profiles import load_profile
+from shared.scheduling.policies import POLICIES
+
+_PROFILE: Final = "reference"
+_WORKERS: Final = 2
+_WARM_UP_SEED: Final = 100
+_NOTES: Final = (
+    "attainment in points of a hundred, P95 in seconds over the answered; means over the seeds",
+    "agreement is: at most 3 points apart in attainment, at most 15 % at P95",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    policies: Sequence[str] = ("cato", "hybrid", "least_loaded")
+    loads: Sequence[float] = (0.9, 1.25)
+    seeds: Sequence[int] = (1, 2, 3, 4, 5)
+    duration_s: float = 40.0
+    warm_up_s: float = 20.0
+
+    @classmethod
+    def quick(cls) -> "Effort":
+        return cls(policies=("cato",), seeds=(1,), duration_s=20.0, warm_up_s=5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One scene as it was seen live and in virtual time."""
+
+    scene: Scene
+    live: Sequence[Observation]
+    simulated: Sequence[Observation]
+
+
+async def agreement(directory: Path, effort: Effort, *, kafka: str) -> list[Sheet]:
+    sheets = []
+    for policy in effort.policies:
+        built = Build(kafka=kafka, profile=_PROFILE, workers=_WORKERS, policy=policy)
+        async with (
+            house(directory / policy, built) as home,
+            Client.open(home.base_url) as client,
+        ):
+            seen = await _seen(policy, client, effort)
+        rows = [
+            _row(policy, load, [s for s in seen if s.scene.load == load]) for load in effort.loads
+        ]
+        sheets.append(rows)
+    together = [row for rows in sheets for row in rows]
+    return [Sheet(title="The same requests, live and simulated", rows=together, notes=_NOTES)]
+
+
+async def _seen(policy: str, client: Client, effort: Effort) -> list[Seen]:
+    (model, *_) = await client.models()
+    manner = Manner(model=model, alone=load_profile(_PROFILE), declares_kind=True)
+    warming = _scene(effort.loads[0], _WARM_UP_SEED, effort.warm_up_s)
+    await _played(client, manner, warming)
+    return [
+        Seen(
+            scene=scene,
+            live=await _played(client, manner, scene),
+            simulated=play_with(
+                scene, POLICIES[policy](), scene.workload(), guess=as_asked
+            ).observations,
+        )
+        for scene in _scenes(effort)
+    ]
+
+
+def _scenes(effort: Effort) -> Iterator[Scene]:
+    for load in effort.loads:
+        for seed in effort.seeds:
+            yield _scene(load, seed, effort.duration_s)
+
+
+def _scene(load: float, seed: int, duration_s: float) -> Scene:
+    return Scene(
+        mix=REFERENCE,
+        profile=load_profile(_PROFILE),
+        arrivals=GAMMA,
+        load=load,
+        workers=_WORKERS,
+        duration_s=duration_s,
+        seed=seed,
+    )
+
+
+async def _played(client: Client, manner: Manner, scene: Scene) -> Sequence[Observation]:
+    corpus = Corpus.of_standard_library()
+    requests = [manner.ask(arrival, corpus.render(arrival)) for arrival in scene.workload()]
+    return (await play(client, requests, Tally(total=len(requests)))).observations
+
+
+def _row(policy: str, load: float, seen: Sequence[Seen]) -> Mapping[str, Cell]:
+    live = [_attainment(each.live, each.scene) for each in seen]
+    simulated = [_attainment(each.simulated, each.scene) for each in seen]
+    row: dict[str, Cell] = {
+        "policy": policy,
+        "load": load,
+        "live": rounded(100 * fmean(live), 1),
+        "simulated": rounded(100 * fmean(simulated), 1),
+        "apart": rounded(100 * (fmean(live) - fmean(simulated)), 1),
+    }
+    for what in ("ttft_s", "e2e_s"):
+        pair = [fmean(_p95(getattr(s, side), what) for s in seen) for side in ("live", "simulated")]
+        name = what.removesuffix("_s")
+        row[f"{name}_p95_live_s"], row[f"{name}_p95_simulated_s"] = map(rounded, pair)
+        row[f"{name}_ratio"] = rounded(pair[0] / pair[1]) if pair[1] else None
+    return row
+
+
+def _attainment(seen: Sequence[Observation], scene: Scene) -> float:
+    return figures_of(seen, duration_s=scene.duration_s).total.attainment or 0.0
+
+
+def _p95(seen: Sequence[Observation], what: str) -> float:
+    came = sorted(getattr(each, what) for each in seen if each.is_answered())
+    return nearest_rank(came, 0.95) if came else 0.0
