@@ -1,14 +1,18 @@
 """What a scheduler measures: how tasks ended, how long they waited, what is queued now."""
 
+import logging
 from dataclasses import dataclass, field
 
 from shared.domain.task import Task
 from shared.messages.catalogue import AttemptEnded, TaskEnded
 from shared.messages.pool import BacklogReported
+from shared.scheduling.guard import Guard
 from shared.tasks import TASKS
 from shared.telemetry import instruments, names
 from shared.telemetry.attainment import RecentPromises
 from shared.telemetry.tracing import record_span
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,8 +44,9 @@ class Measures:
         )
         _queue_span(task, now)
 
-    def stepped(self, duration_s: float) -> None:
+    def stepped(self, duration_s: float, guard: Guard) -> None:
         instruments.step_duration.record(duration_s)
+        self._fell_back(guard)
 
     def holds(self, report: BacklogReported, running: int) -> None:
         model = {names.MODEL: self.model}
@@ -60,6 +65,13 @@ class Measures:
         for state, count in states.items():
             instruments.workers.set(count, {names.MODEL: self.model, names.STATE: state})
 
+
+    def _fell_back(self, guard: Guard) -> None:
+        lapses = guard.take_lapses()
+        if lapses:
+            log.warning("planned by earliest deadline", extra={"latest": guard.latest})
+        for question, count in lapses.items():
+            instruments.fallbacks.add(count, {names.REASON: question})
 
 def _queue_span(task: Task, now: float) -> None:
     record_span(

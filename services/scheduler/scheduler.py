@@ -143,7 +143,8 @@ class Scheduler:
             try:
                 look_again_at = await self.step()
                 pause_s = min(_PAUSE_S, max(_BREATH_S, look_again_at - self._now()))
-                self.measures.stepped(self.endings.clock.monotonic() - began)
+                step_s = self.endings.clock.monotonic() - began
+                self.measures.stepped(step_s, self.mirror.backlog.guard)
             except Unavailable as error:
                 log.warning("step postponed", extra={"reason": str(error)})
                 await self.endings.clock.sleep(_PAUSE_S)
@@ -235,7 +236,7 @@ class Scheduler:
 
     async def _send(self, task: Task, lease: Lease, body: bytes) -> None:
         backlog = self.mirror.backlog
-        priority = backlog.policy.engine_priority(task, backlog.cost)
+        priority = backlog.guard.engine_priority(task, backlog.cost)
         await self.bus.publish(
             TaskDispatched(
                 task=replace(task, priority=priority),

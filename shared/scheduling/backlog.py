@@ -12,6 +12,7 @@ from sortedcontainers import SortedList
 
 from shared.domain.task import LatencyClass, Task, TaskId
 from shared.scheduling.cost import Cost
+from shared.scheduling.guard import Guard
 from shared.scheduling.policy import Policy, Rank
 
 Key = tuple[Rank, TaskId]
@@ -49,6 +50,10 @@ class Backlog:
     _by_hope: SortedList = field(default_factory=SortedList)
     _by_worth: SortedList = field(default_factory=SortedList)
     _by_age: SortedList = field(default_factory=SortedList)
+    guard: Guard = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.guard = Guard(policy=self.policy)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -143,24 +148,19 @@ class Backlog:
                 task.id,
             ),
             (_instant(task.received_at), task.id),
-            _due(self.policy.hopeless_at(task, self.cost), task.id),
-            _due(self.policy.doomed_at(task, self.cost), task.id),
-            _finite(self.cost.work_s(task)),
+            _due(self.guard.hopeless_at(task, self.cost), task.id),
+            _due(self.guard.doomed_at(task, self.cost), task.id),
+            self.guard.work_s(task, self.cost),
         )
 
     def _key(self, task: Task) -> Key:
-        return (_total(self.policy.rank(task, self.cost, self.pressure_s())), task.id)
+        return (self.guard.rank(task, self.cost, self.pressure_s()), task.id)
 
     def _due(self, instants: SortedList, now: float) -> Iterator[Task]:
         for at, task_id in instants:
-            if at >= now:
+            if not at < now:  # Also when the clock says nonsense: then nothing is due.
                 return
             yield self._places[task_id].task
-
-
-def _total(rank: Rank) -> Rank:
-    """NaN would break every comparison: such a task goes last, it is never lost."""
-    return tuple(map(_instant, rank))
 
 
 def _instant(value: float | None) -> float:
@@ -170,7 +170,3 @@ def _instant(value: float | None) -> float:
 def _due(at: float, task_id: TaskId) -> Due | None:
     """None for never, and for nonsense."""
     return (at, task_id) if math.isfinite(at) else None
-
-
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) and value > 0 else 0.0

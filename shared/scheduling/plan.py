@@ -31,7 +31,8 @@ def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvatio
     """Send tasks in the policy's order to workers that will soon have nothing left to prefill.
 
     Whoever has waited longer than `starvation_s` goes before that order, oldest first, whatever the
-    policy says. Takes nothing out of the backlog.
+    policy says. Takes nothing out of the backlog and raises nothing: where a policy or a prediction
+    makes no sense, the earliest deadline decides, and the backlog's guard counts it.
     """
     backlog.relegate(now)
     expired = tuple(backlog.worthless(now))
@@ -41,8 +42,8 @@ def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvatio
     shed = tuple(task for task in backlog.hopeless(now) if task.id not in spared)
     gone.update(task.id for task in shed)
     room = _Room(backlog, fleet, now)
-    on_time = room.fill(chain(old, backlog.heads()), gone, backlog.policy.window_s)
-    late = room.fill(backlog.latecomers(), gone, backlog.policy.late_window_s)
+    on_time = room.fill(chain(old, backlog.heads()), gone, backlog.guard.window_s())
+    late = room.fill(backlog.latecomers(), gone, backlog.guard.late_window_s())
     return Plan(
         dispatch=(*on_time, *late),
         expired=expired,
@@ -56,7 +57,7 @@ class _Room:
 
     def __init__(self, backlog: Backlog, fleet: Sequence[WorkerView], now: float) -> None:
         self._backlog = backlog
-        self._policy = backlog.policy
+        self._guard = backlog.guard
         self._now = now
         self._free = {worker.name: worker for worker in fleet if worker.is_free()}
 
@@ -75,7 +76,7 @@ class _Room:
                 }
             if not open_:
                 break
-            worker = self._policy.place(task, tuple(open_.values()), self._now, self._backlog.cost)
+            worker = self._guard.place(task, open_, self._now, self._backlog.cost)
             if worker is None:
                 continue
             gone.add(task.id)
@@ -88,7 +89,7 @@ class _Room:
         if len(gone) == len(self._backlog) or not self._free:
             return math.inf
         is_on_time = any(task.id not in gone for task in self._backlog.heads())
-        window_s = self._policy.window_s if is_on_time else self._policy.late_window_s
+        window_s = self._guard.window_s() if is_on_time else self._guard.late_window_s()
         opens_at = (worker.drained_at - window_s for worker in self._free.values())
         # Whoever is open already was declined: only some change can help.
         return min((at for at in opens_at if at > self._now), default=math.inf)
@@ -96,9 +97,8 @@ class _Room:
     def _occupy(
         self, worker: WorkerView, task: Task, open_: dict[str, WorkerView], until: float
     ) -> None:
-        served = worker.served(
-            task, now=self._now, prefill_s=self._backlog.cost.first_token_s(task)
-        )
+        prefill_s = self._guard.first_token_s(task, self._backlog.cost)
+        served = worker.served(task, now=self._now, prefill_s=prefill_s)
         if not served.is_free():
             del self._free[worker.name], open_[worker.name]
             return

@@ -93,6 +93,9 @@ running_tasks = _meter.create_gauge(names.RUNNING_TASKS, "{task}", "Tasks that h
 queued_bytes = _meter.create_gauge(names.QUEUED_BYTES, "By", "Bodies of queued tasks.")
 connections = _meter.create_gauge(names.CONNECTIONS, "{client}", "Clients that wait for an answer.")
 workers = _meter.create_gauge(names.WORKERS, "{worker}", "Workers by state.")
+workers_needed = _meter.create_gauge(
+    names.WORKERS_NEEDED, "{worker}", "Workers that would keep the promise; scale to this many."
+)
 slots = _meter.create_gauge(names.SLOTS, "{task}", "Tasks that all workers can run at once.")
 engine_running = _meter.create_gauge(names.ENGINE_RUNNING, "{task}", "Tasks inside the engine.")
 engine_waiting = _meter.create_gauge(
@@ -106,6 +109,12 @@ clock_offset = _meter.create_gauge(
 )
 step_duration = _histogram(
     names.STEP_DURATION, "One read, plan and apply of the scheduler.", SHORT_BUCKETS
+)
+fallbacks = _meter.create_counter(
+    names.FALLBACKS,
+    "{fallback}",
+    "Questions to policy and predictions that were answered by nonsense or an exception, so that "
+    "the earliest deadline decided.",
 )
 leadership = _meter.create_gauge(names.LEADERSHIP, "", "1 where this scheduler leads its pool.")
 rebuilds = _meter.create_counter(names.REBUILDS, "{rebuild}", "Heaps rebuilt from Kafka.")
@@ -146,9 +155,11 @@ LABELS: Final[Mapping[str, frozenset[str]]] = {
     "backlog_seconds": frozenset({names.LATENCY_CLASS, names.MODEL}),
     "backlog_wait": frozenset({names.LATENCY_CLASS, names.MODEL}),
     "queued_tasks": frozenset({names.LATENCY_CLASS, names.MODEL}),
+    "fallbacks": frozenset({names.REASON}),
     "running_tasks": frozenset({names.MODEL}),
     "queued_bytes": frozenset({names.MODEL}),
     "workers": frozenset({names.MODEL, names.STATE}),
+    "workers_needed": frozenset({names.MODEL}),
     "slots": frozenset({names.MODEL}),
     "leadership": frozenset({names.MODEL}),
     "rebuilds": frozenset({names.MODEL}),

@@ -1,0 +1,123 @@
+"""A policy may err: whoever it fails goes by earliest deadline, and the lapse is counted."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from shared.domain.task import Task
+from shared.scheduling.cost import Cost
+from shared.scheduling.policy import Policy, Rank, WorkerView, milliseconds
+
+T = TypeVar("T")
+
+# No prediction is believed beyond a day of work.
+_LONGEST_S: Final = 86_400.0
+
+
+class _Nonsense(ValueError):
+    """An answer that no plan can be made with."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Guard:
+    """Asks the policy and the cost model, and always has an answer.
+
+    `lapses` counts the questions that were answered with an exception or with nonsense, `latest`
+    says what was wrong the last time.
+    """
+
+    policy: Policy
+    lapses: Counter[str] = field(default_factory=Counter)
+    latest: str = ""
+
+    def take_lapses(self) -> Mapping[str, int]:
+        """Those since the last call."""
+        taken, self.lapses = self.lapses, Counter()
+        return taken
+
+    def window_s(self) -> float:
+        return self._ask("window", lambda: _number(self.policy.window_s), _never)
+
+    def late_window_s(self) -> float:
+        return self._ask("window", lambda: _number(self.policy.late_window_s), _never)
+
+    def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
+        def asked() -> Rank:
+            return tuple(map(_number, self.policy.rank(task, cost, pressure_s)))
+
+        return self._ask("rank", asked, lambda: (_deadline_at(task),))
+
+    def place(
+        self, task: Task, free: Mapping[str, WorkerView], now: float, cost: Cost
+    ) -> WorkerView | None:
+        def asked() -> WorkerView | None:
+            worker = self.policy.place(task, tuple(free.values()), now, cost)
+            if worker is None:
+                return None
+            if free.get(worker.name) is not worker:
+                raise _Nonsense(f"{worker.name} may not be sent a task")
+            return worker
+
+        return self._ask("place", asked, lambda: min(free.values(), key=_held))
+
+    def doomed_at(self, task: Task, cost: Cost) -> float:
+        return self._ask("doomed_at", lambda: _number(self.policy.doomed_at(task, cost)), _never)
+
+    def hopeless_at(self, task: Task, cost: Cost) -> float:
+        return self._ask(
+            "hopeless_at", lambda: _number(self.policy.hopeless_at(task, cost)), _never
+        )
+
+    def engine_priority(self, task: Task, cost: Cost) -> int:
+        return self._ask(
+            "engine_priority",
+            lambda: int(self.policy.engine_priority(task, cost)),
+            lambda: milliseconds(task.deadline_at),
+        )
+
+    def work_s(self, task: Task, cost: Cost) -> float:
+        """A task without a usable prediction counts as no work."""
+        return self._ask("cost", lambda: _duration_s(cost.work_s(task)), _nothing)
+
+    def first_token_s(self, task: Task, cost: Cost) -> float:
+        return self._ask("cost", lambda: _duration_s(cost.first_token_s(task)), _nothing)
+
+    def _ask(self, question: str, answer: Callable[[], T], otherwise: Callable[[], T]) -> T:
+        try:
+            return answer()
+        except Exception as error:  # noqa: BLE001  whatever a plug-in raises, planning goes on
+            self.lapses[question] += 1
+            self.latest = f"{question}: {type(error).__name__}: {error}"
+            return otherwise()
+
+
+def _never() -> float:
+    return math.inf
+
+
+def _nothing() -> float:
+    return 0.0
+
+
+def _held(worker: WorkerView) -> tuple[int, float]:
+    return (worker.held, worker.served_at)
+
+
+def _number(value: float) -> float:
+    if math.isnan(value):
+        raise _Nonsense("NaN is before and after nothing")
+    return value
+
+
+def _duration_s(value: float) -> float:
+    if not 0.0 <= value < math.inf:
+        raise _Nonsense(f"no duration in seconds: {value}")
+    return min(value, _LONGEST_S)
+
+
+def _deadline_at(task: Task) -> float:
+    """What cannot be ordered goes last; it is never lost."""
+    deadline_at = task.deadline_at
+    return math.inf if math.isnan(deadline_at) else deadline_at
