@@ -10,6 +10,7 @@ from loadgen import cli_bench, cli_compare, cli_run, cli_simulate
 from loadgen.bench.errors import BenchError
 from loadgen.cli_values import UsageError, written
 from loadgen.drivers.errors import DriverError
+from loadgen.extra import ExtraMissing
 from loadgen.report.document import ReportUnreadable, read_runs
 from loadgen.report.table import show, terminal
 from loadgen.workloads.errors import WorkloadError
@@ -22,6 +23,7 @@ _FORESEEN: Final = (
     UsageError,
     BenchError,
     SettingsError,
+    ExtraMissing,
 )
 _REFUSED: Final = 2
 _INTERRUPTED: Final = 130
