@@ -17,6 +17,23 @@ class RunningTask(BaseModel):
     streamed: bool
 
 
+class FittedSteps(BaseModel):
+    """An engine's step time as fitted to its own timings, in seconds; see the cost model.
+
+    `error` is the typical relative error of a step foretold before it was done.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    base_s: float
+    prefill_s: float
+    attention_s: float
+    decode_s: float
+    kv_s: float
+    error: float
+    timings: int
+
+
 class EngineLoad(BaseModel):
     """What an engine holds now; `step_s` is a moving average of its recent steps."""
 
@@ -30,6 +47,7 @@ class EngineLoad(BaseModel):
 
 
 class WorkerReported(Message):
+    fitted: FittedSteps | None = None
     """worker -> scheduler, every 100 ms and on change: I live, this is what I hold.
 
     Renews the leases of what it lists. `partition` is None until the worker was admitted.

@@ -1,9 +1,16 @@
 """What a task will cost on an engine, before it has run."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from shared.domain.task import LatencyClass, Task
-from shared.scheduling.step_time import EngineProfile
+from shared.scheduling.step_time import EngineProfile, StepTime
+
+# A worker that claims to be further than this from its profile is not believed.
+_BELIEVED: Final = 50.0
+_LEAST_S: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +35,7 @@ class Cost:
         profile = self.profile
         prompt_tokens = task.prediction.prompt_tokens
         steps = max(1, -(-prompt_tokens // profile.chunk_tokens))
-        return steps * self._paced_step_s() + profile.step_time.prefill_s * prompt_tokens
+        return steps * self._paced_step_s() + profile.prefill_s(prompt_tokens)
 
     def alone_s(self, task: Task) -> float:
         """As `promised_s`, on an engine with nothing else to do."""
@@ -39,7 +46,7 @@ class Cost:
 
     def prefill_s(self, task: Task) -> float:
         """GPU-seconds of its prompt alone."""
-        return self.profile.step_time.prefill_s * task.prediction.prompt_tokens
+        return self.profile.prefill_s(task.prediction.prompt_tokens)
 
     def work_s(self, task: Task) -> float:
         """GPU-seconds taken from everybody else: prefill, and a share of each decode step."""
@@ -63,6 +70,31 @@ class Cost:
         alone_s = task.prediction.output_tokens_p50 * self._paced_step_s()
         return self.first_token_s(task) + max(paced_s, alone_s)
 
+    def measured(self, step_time: StepTime) -> "Cost":
+        """With an engine's own step time, unless that is nonsense."""
+        if not self._believes(step_time):
+            return self
+        return replace(self, profile=replace(self.profile, step_time=step_time))
+
+    def _believes(self, step_time: StepTime) -> bool:
+        coefficients = step_time.coefficients()
+        if not all(math.isfinite(each) and each >= 0 for each in coefficients):
+            return False
+        prior_s = max(_LEAST_S, _usual_step_s(self.profile.step_time))
+        return prior_s / _BELIEVED <= max(_LEAST_S, _usual_step_s(step_time)) <= prior_s * _BELIEVED
+
     def _paced_step_s(self) -> float:
         step = self.profile.step_time
         return step.base_s + step.decode_s * self.company
+
+
+def pooled(costs: Sequence[Cost]) -> Cost:
+    """What a task costs on one of these engines, whichever it will be."""
+    each = zip(*(cost.profile.step_time.coefficients() for cost in costs), strict=True)
+    step_time = StepTime.of(tuple(sum(values) / len(costs) for values in each))
+    return replace(costs[0], profile=replace(costs[0].profile, step_time=step_time))
+
+
+def _usual_step_s(step_time: StepTime) -> float:
+    """With a prompt of usual length in it, beside usual company."""
+    return step_time.step_s(prefill_tokens=1000, prefill_context=0, sequences=16, kv_tokens=20_000)

@@ -46,7 +46,7 @@ class Timing:
         return is_positive and max(self.took_s, *counts) < _ABSURD
 
     def features(self) -> Vector:
-        """In the order of `coefficients`."""
+        """In the order of the formula of the step time."""
         return (
             self.steps,
             self.prefill_tokens,
@@ -54,23 +54,6 @@ class Timing:
             self.sequences,
             self.kv_tokens,
         )
-
-
-def coefficients(step_time: StepTime) -> Vector:
-    return (
-        step_time.base_s,
-        step_time.prefill_s,
-        step_time.attention_s,
-        step_time.decode_s,
-        step_time.kv_s,
-    )
-
-
-def step_time_of(given: Vector) -> StepTime:
-    base_s, prefill_s, attention_s, decode_s, kv_s = given
-    return StepTime(
-        base_s=base_s, prefill_s=prefill_s, attention_s=attention_s, decode_s=decode_s, kv_s=kv_s
-    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +79,7 @@ class StepFit:
     _prior_moment: Vector = field(init=False)
 
     def __post_init__(self) -> None:
-        given = coefficients(self.prior)
+        given = self.prior.coefficients()
         self._units = _units(self.prior)
         self._known = [value / unit for value, unit in zip(given, self._units, strict=True)]
         size = range(len(given))
@@ -109,7 +92,7 @@ class StepFit:
         return sum(x * k * u for x, k, u in zip(timing.features(), known, units, strict=True))
 
     def step_time(self) -> StepTime:
-        return step_time_of(tuple(k * u for k, u in zip(self._known, self._units, strict=True)))
+        return StepTime.of([k * u for k, u in zip(self._known, self._units, strict=True)])
 
     def learn(self, timing: Timing) -> None:
         """Nonsense is not learned from."""

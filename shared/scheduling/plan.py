@@ -97,7 +97,7 @@ class _Room:
     def _occupy(
         self, worker: WorkerView, task: Task, open_: dict[str, WorkerView], until: float
     ) -> None:
-        prefill_s = self._guard.first_token_s(task, self._backlog.cost)
+        prefill_s = self._guard.first_token_s(task, worker.cost or self._backlog.cost)
         served = worker.served(task, now=self._now, prefill_s=prefill_s)
         if not served.is_free():
             del self._free[worker.name], open_[worker.name]

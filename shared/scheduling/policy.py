@@ -16,7 +16,8 @@ class WorkerView:
     """A worker as the scheduler sees it. `held` counts what it runs or was sent and not finished.
 
     `served_at` is when it was last sent a task, `drained_at` when it will have prefilled all that
-    it was sent; `tasks` is what it holds, for policies that look inside.
+    it was sent; `tasks` is what it holds, for policies that look inside. `cost` is what tasks cost
+    on this worker; None where only the fleet's is known.
     """
 
     name: str
@@ -26,6 +27,7 @@ class WorkerView:
     served_at: float = 0.0
     drained_at: float = 0.0
     tasks: Sequence[Task] = ()
+    cost: Cost | None = None
 
     def is_free(self) -> bool:
         return self.held < self.slots
@@ -47,6 +49,7 @@ class WorkerView:
             served_at=max(now, self.served_at + 1e-6),
             drained_at=max(now + hop_s, self.drained_at) + prefill_s,
             tasks=(*self.tasks, task) if self.tasks else (),
+            cost=self.cost,
         )
 
 

@@ -1,6 +1,8 @@
 """An engine works in steps; how long one takes is what every promise is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,22 @@ class StepTime:
     attention_s: float = 0.0
     decode_s: float
     kv_s: float
+
+    @classmethod
+    def of(cls, coefficients: Sequence[float]) -> Self:
+        """From what `coefficients` gave."""
+        base_s, prefill_s, attention_s, decode_s, kv_s = coefficients
+        return cls(
+            base_s=base_s,
+            prefill_s=prefill_s,
+            attention_s=attention_s,
+            decode_s=decode_s,
+            kv_s=kv_s,
+        )
+
+    def coefficients(self) -> tuple[float, float, float, float, float]:
+        """In the order of the formula."""
+        return (self.base_s, self.prefill_s, self.attention_s, self.decode_s, self.kv_s)
 
     def step_s(
         self, *, prefill_tokens: int, prefill_context: float, sequences: int, kv_tokens: int
@@ -50,7 +68,19 @@ class EngineProfile:
     def first_token_s(self, prompt_tokens: int) -> float:
         """From start to first token on an idle engine."""
         steps = max(1, -(-prompt_tokens // self.chunk_tokens))
-        return steps * self.step_time.base_s + self.step_time.prefill_s * prompt_tokens
+        return steps * self.step_time.base_s + self.prefill_s(prompt_tokens)
+
+    def prefill_s(self, prompt_tokens: int) -> float:
+        """What a prompt adds to the steps it is prefilled in."""
+        linear_s = self.step_time.prefill_s * prompt_tokens
+        if not self.step_time.attention_s:
+            return linear_s
+        return linear_s + self.step_time.attention_s * self.prefill_context(prompt_tokens)
+
+    def prefill_context(self, prompt_tokens: int) -> float:
+        """Σ over a prompt's chunks of chunk tokens · tokens before it."""
+        full, rest = divmod(prompt_tokens, self.chunk_tokens)
+        return self.chunk_tokens**2 * full * (full - 1) / 2 + rest * full * self.chunk_tokens
 
     def decode_s(self, prompt_tokens: int, tokens: int) -> float:
         """For `tokens` more tokens of one sequence that runs alone."""

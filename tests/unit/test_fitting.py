@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.scheduling.fitting import StepFit, Timing, coefficients
+from shared.scheduling.fitting import StepFit, Timing
 from shared.scheduling.step_time import StepTime
 from tests.builders import REFERENCE
 
@@ -129,4 +129,4 @@ def test_no_timing_makes_a_coefficient_negative_or_nonsense(
             )
         )
 
-    assert all(math.isfinite(value) and value >= 0 for value in coefficients(fit.step_time()))
+    assert all(math.isfinite(value) and value >= 0 for value in fit.step_time().coefficients())
