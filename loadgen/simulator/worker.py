@@ -193,9 +193,9 @@ class Worker:
         self.rides[ride.sequence] = ride
 
     def _running(self) -> Iterator[Running]:
+        first = self.batch.steps + 1
         for ride in self.ledger.promised:
-            assert ride.sequence is not None
-            yield Running(ride.task, self.batch.emitted(ride.sequence))
+            yield Running(ride.task, first - ride.joined[0] + ride.tokens_before)
 
     def _engine_now(self, now: float) -> EngineNow:
         step = self.profile.step_time

@@ -23,7 +23,8 @@ class EngineNow:
     decoding_s: float
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would cost three times as much: one is made of all that decode at each prompt.
+@dataclass(slots=True)
 class Running:
     """A task that decodes, and how many tokens it has given."""
 
@@ -111,21 +112,27 @@ class Holding:
         if engine.decoding_s < self.steps * engine.decode_step_s:
             tokens = min(waiting[0].prediction.prompt_tokens, self.chunk_tokens)
             step_s = engine.decode_step_s + self.prefill_s * tokens
-            if any(self._is_at_risk(each, step_s, engine, now) for each in running):
+            if self._is_any_at_risk(running, step_s, engine, now):
                 return Feeding(again_s=engine.decode_step_s)
         return Feeding(enter=(0,))
 
-    def _is_at_risk(self, each: Running, step_s: float, engine: EngineNow, now: float) -> bool:
-        task, promise = each.task, each.task.promise
-        if promise.e2e_s is not None:
-            predicted = task.prediction.output_tokens_p50
-            tokens = max(predicted - each.tokens, self.tail * predicted, 1)
-            needed_s = (task.received_at + promise.e2e_s - now) / tokens
-            return self.lost * engine.decode_step_s < needed_s < self.share * engine.step_s
-        if promise.ttft_s is None or promise.tpot_s is None or not each.tokens:
-            return False
-        due_s = task.received_at + promise.ttft_s + promise.tpot_s * each.tokens - now
-        return engine.decode_step_s < due_s < step_s
+    def _is_any_at_risk(
+        self, running: Iterable[Running], step_s: float, engine: EngineNow, now: float
+    ) -> bool:
+        decode_step_s = engine.decode_step_s
+        lost_s, tight_s = self.lost * decode_step_s, self.share * engine.step_s
+        for each in running:
+            task, promise = each.task, each.task.promise
+            if promise.e2e_s is not None:
+                predicted = task.prediction.output_tokens_p50
+                tokens = max(predicted - each.tokens, self.tail * predicted, 1)
+                if lost_s < (task.received_at + promise.e2e_s - now) / tokens < tight_s:
+                    return True
+            elif promise.ttft_s is not None and promise.tpot_s is not None and each.tokens:
+                due_s = task.received_at + promise.ttft_s + promise.tpot_s * each.tokens - now
+                if decode_step_s < due_s < step_s:
+                    return True
+        return False
 
 
 FEEDERS: Final[Mapping[str, Callable[[EngineProfile], Feeder]]] = {
