@@ -1,6 +1,7 @@
 """Tokens go to the reply partition of the client's ingress: the first at once, later ones together.
 
-One ticker serves all attempts, so that a token waits 20 ms at most and costs no timer of its own.
+One ticker serves all attempts. How long a token may wait for others is a matter of the promise:
+whoever reads along sees 25 updates a second, whoever was promised a whole answer ten.
 """
 
 import asyncio
@@ -13,12 +14,14 @@ from services.worker.engine import Piece
 from services.worker.roster import Run
 from shared.domain.clock import Clock
 from shared.domain.errors import CatoError, Unavailable
+from shared.domain.task import LatencyClass
 from shared.messages.bus import Bus, Position
 from shared.messages.catalogue import TokensProduced
 
 log = logging.getLogger(__name__)
 
 _TICK_S: Final = 0.02
+_HELD_S: Final = {LatencyClass.TTFT: 0.04, LatencyClass.E2E: 0.1, LatencyClass.BATCH: 0.1}
 
 
 class LeaseRanOut(CatoError):
@@ -38,6 +41,7 @@ class TokenStream:
     sequence: int = 0
     texts: list[str] = field(default_factory=list)
     tokens: int = 0
+    due_at: float = 0.0
     # The ticker and the attempt both send; the pieces have to stay in order.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -49,7 +53,7 @@ class TokenStream:
         if is_first or piece.delta is not None or piece.finish_reason is not None:
             await self.flush(piece)
         else:
-            self.sender.unsent[self] = piece
+            self.sender.hold(self, piece)
 
     async def flush(self, last: Piece) -> None:
         async with self.lock:
@@ -115,6 +119,14 @@ class Sender:
     def open(self, run: Run) -> TokenStream:
         return TokenStream(run=run, sender=self)
 
+    def hold(self, stream: TokenStream, piece: Piece) -> None:
+        """Until others can go with it."""
+        if stream not in self.unsent:
+            stream.due_at = (
+                self.clock.monotonic() + _HELD_S[stream.run.task.latency_class] - _TICK_S
+            )
+        self.unsent[stream] = piece
+
     def close(self, stream: TokenStream) -> None:
         """Nobody wants the rest."""
         self.unsent.pop(stream, None)
@@ -137,8 +149,10 @@ class Sender:
     async def keep_sending(self) -> None:
         while True:
             await self.clock.sleep(_TICK_S)
+            now = self.clock.monotonic()
             for stream, piece in tuple(self.unsent.items()):
-                await self._send(stream, piece)
+                if stream.due_at <= now:
+                    await self._send(stream, piece)
 
     async def _send(self, stream: TokenStream, piece: Piece) -> None:
         try:
