@@ -47,6 +47,7 @@ async def main() -> None:
                 model=settings.model,
                 leader_ttl_s=settings.leader_ttl_s,
                 knobs=settings.knobs(),
+                foresight=settings.foresight(),
                 new_backlog=lambda: Backlog(policy=POLICIES[settings.policy](), cost=cost),
             ),
         )

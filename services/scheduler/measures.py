@@ -58,6 +58,7 @@ class Measures:
         instruments.running_tasks.set(running, model)
         instruments.queued_bytes.set(report.queued_bytes, model)
         instruments.slots.set(report.slots, model)
+        instruments.workers_needed.set(report.needed or 0, model)
         self.promises.report(report.at)
 
     def workers(self, *, listening: int, silent: int, draining: int) -> None:
@@ -65,13 +66,13 @@ class Measures:
         for state, count in states.items():
             instruments.workers.set(count, {names.MODEL: self.model, names.STATE: state})
 
-
     def _fell_back(self, guard: Guard) -> None:
         lapses = guard.take_lapses()
         if lapses:
             log.warning("planned by earliest deadline", extra={"latest": guard.latest})
         for question, count in lapses.items():
             instruments.fallbacks.add(count, {names.REASON: question})
+
 
 def _queue_span(task: Task, now: float) -> None:
     record_span(

@@ -57,8 +57,8 @@ class Mirror:
     """Follows the store: changed only after Redis has said yes.
 
     `origins` says where a living task lies in Kafka; tasks found in Redis at the start have none.
-    `typical` is the latest task of each class; `settled_s` the predicted work answered lately,
-    `waits_s` how long a newcomer of each class would wait.
+    `typical` is the latest task of each class; `arrived_s` and `settled_s` are the predicted work
+    that came and that was answered lately, `waits_s` how long a newcomer of each class would wait.
     """
 
     backlog: Backlog
@@ -71,6 +71,7 @@ class Mirror:
     sizes: dict[TaskId, int] = field(default_factory=dict)
     queued_bytes: int = 0
     typical: dict[LatencyClass, Task] = field(default_factory=dict)
+    arrived_s: float = 0.0
     settled_s: float = 0.0
     waits_s: dict[LatencyClass, float] = field(default_factory=dict)
     arrivals: Arrivals = field(default_factory=Arrivals)
@@ -92,6 +93,7 @@ class Mirror:
         """What became of a record that was put into the store."""
         if put is Put.QUEUED:
             self.wait(entry.task, origin=position, size=len(entry.body))
+            self.arrived_s += self.backlog.guard.work_s(entry.task, self.backlog.cost)
         elif entry.task.id in self.origins:
             # Read again after a failover: now its place in Kafka is known.
             self.origins[entry.task.id] = position

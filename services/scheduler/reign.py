@@ -11,6 +11,7 @@ from services.scheduler.endings import Endings
 from services.scheduler.fleet import Fleet
 from services.scheduler.measures import Measures
 from services.scheduler.mirror import Mirror
+from services.scheduler.outlook import Foresight, Outlook
 from services.scheduler.rebuild import Rebuild
 from services.scheduler.scheduler import Knobs, Scheduler
 from services.scheduler.watch import ReplyLeases, Watch, consumer_group
@@ -39,6 +40,7 @@ class Candidate:
     leader_ttl_s: float
     knobs: Knobs
     new_backlog: Callable[[], Backlog]
+    foresight: Foresight = field(default_factory=Foresight)
 
 
 @dataclass(slots=True)
@@ -106,6 +108,7 @@ class Throne:
                 replies=self.replies,
                 model=self.candidate.model,
                 epoch=epoch,
+                outlook=Outlook(foresight=self.candidate.foresight),
             )
             for work in self._work(scheduler, watch):
                 group.create_task(work)

@@ -5,6 +5,7 @@ import socket
 
 from pydantic import Field, field_validator
 
+from services.scheduler.outlook import Foresight
 from services.scheduler.scheduler import Knobs
 from shared.runtime.settings import RedisSettings
 from shared.scheduling.policies import POLICIES
@@ -19,6 +20,12 @@ class SchedulerSettings(RedisSettings):
     leader_ttl_s: float = Field(default=2.0, ge=0.5, le=60)
     attempts: int = Field(default=3, ge=1, le=20)
     starvation_s: float = Field(default=60.0, gt=0)
+    worker_start_s: float = Field(
+        default=30.0, ge=0, le=3600, description="seconds until a new worker has loaded its model"
+    )
+    scaling_caution: float = Field(
+        default=1.0, ge=-2, le=5, description="head-room for bursts, in standard deviations"
+    )
     max_queued: int = Field(default=20_000, ge=1)
     max_queued_bytes: int = Field(default=128 * 1024 * 1024, ge=1)
     remember_s: float = Field(
@@ -44,3 +51,6 @@ class SchedulerSettings(RedisSettings):
             max_queued=self.max_queued,
             max_queued_bytes=self.max_queued_bytes,
         )
+
+    def foresight(self) -> Foresight:
+        return Foresight(start_s=self.worker_start_s, caution=self.scaling_caution)

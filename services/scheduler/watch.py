@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.scheduler.mirror import Held
+from services.scheduler.outlook import Outlook
 from services.scheduler.scheduler import Scheduler
 from shared.domain.errors import Deposed, Unavailable
 from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, ReplyAddress, Task
 from shared.messages.catalogue import TaskClassified
 from shared.messages.pool import BacklogReported, ClassBacklog
-from shared.scheduling.forecast import Pace, Wait, forecast
+from shared.scheduling.forecast import Wait, forecast
 from shared.telemetry import instruments
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Watch:
     replies: ReplyLeases
     model: str
     epoch: int
-    pace: Pace = field(default_factory=Pace)
+    outlook: Outlook = field(default_factory=Outlook)
     gone_since: dict[ReplyAddress, float] = field(default_factory=dict)
 
     async def keep(self) -> None:
@@ -93,6 +94,7 @@ class Watch:
         draining = sum(seat.report.draining for seat in fleet.seats.values())
         silent = len(fleet.seats) - listening - draining
         self.scheduler.measures.workers(listening=listening, silent=silent, draining=draining)
+        self.outlook.look_ahead(self.scheduler.mirror, fleet=listening, now=now)
 
     async def _take_back_from_the_silent(self, now: float) -> None:
         mirror, knobs = self.scheduler.mirror, self.scheduler.knobs
@@ -159,7 +161,7 @@ class Watch:
         if not views and now - mirror.fleet.watched_since < _LISTEN_S:
             return  # A new leader has heard of nobody yet; that does not mean there is nobody.
         waits = forecast(
-            mirror.backlog, views, typical=mirror.typical.values(), pace=self.pace, now=now
+            mirror.backlog, views, typical=mirror.typical.values(), pace=self.outlook.pace, now=now
         )
         mirror.waits_s = {klass: wait.wait_s for klass, wait in waits.items()}
         queued, queued_bytes = len(mirror.backlog), mirror.queued_bytes
@@ -172,16 +174,11 @@ class Watch:
             queued_bytes=queued_bytes,
             is_full=queued >= knobs.max_queued or queued_bytes >= knobs.max_queued_bytes,
             classes={klass: _on_the_wire(wait) for klass, wait in waits.items()},
+            needed=self.outlook.needed,
         )
         await self.scheduler.bus.publish(report)
         self.scheduler.measures.holds(report, running=len(mirror.held))
-        self._learn_pace(len(views))
-
-    def _learn_pace(self, workers: int) -> None:
-        mirror = self.scheduler.mirror
-        if len(mirror.backlog):
-            self.pace.learn(settled_s=mirror.settled_s, workers=workers, elapsed_s=_BEAT_S)
-        mirror.settled_s = 0.0
+        self.outlook.learn(mirror, workers=len(views), elapsed_s=_BEAT_S, now=now)
 
 
 def consumer_group(model: str) -> str:

@@ -96,7 +96,10 @@ class ClassBacklog(BaseModel):
 
 
 class BacklogReported(Message):
-    """scheduler -> every ingress, every 100 ms: how long a newcomer would wait."""
+    """scheduler -> every ingress and scaler, every 100 ms: how long a newcomer would wait.
+
+    `needed`: how many workers would keep the promise.
+    """
 
     base_topic: ClassVar[str] = "backlog.reported"
 
@@ -108,6 +111,7 @@ class BacklogReported(Message):
     queued_bytes: int
     is_full: bool
     classes: dict[LatencyClass, ClassBacklog]
+    needed: int | None = None
 
     def key(self) -> str:
         return self.model
