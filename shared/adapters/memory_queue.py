@@ -1,6 +1,6 @@
 """The deadline queue without Redis: for tests, stories and simulations, in any time they bring."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -22,6 +22,7 @@ class MemoryStore:
     tasks: dict[TaskId, Task] = field(default_factory=dict)
     leases: dict[TaskId, Lease] = field(default_factory=dict)
     bodies: dict[TaskId, tuple[bytes, float]] = field(default_factory=dict)
+    answers: dict[TaskId, dict[TaskId, bytes]] = field(default_factory=dict)
     endings: dict[TaskId, bytes] = field(default_factory=dict)
     ended_until: dict[TaskId, float] = field(default_factory=dict)
     barred_until: dict[TaskId, float] = field(default_factory=dict)
@@ -65,12 +66,13 @@ class MemoryDeadlineQueue:
         if self._store.epoch is not None and self._store.epoch > epoch:
             raise Deposed(f"epoch {epoch} is over: a newer one has begun")
         self._epoch = self._store.epoch = epoch
-        tasks, leases = self._store.tasks, self._store.leases
+        store, tasks, leases = self._store, self._store.tasks, self._store.leases
         return Snapshot(
             waiting=tuple(task for i, task in tasks.items() if i not in leases),
             running=tuple((tasks[i], lease) for i, lease in leases.items()),
-            endings=tuple(self._store.endings.items()),
+            endings=tuple(store.endings.items()),
             is_intact=await self.is_intact(),
+            answers={i: dict(store.answers.get(i, {})) for i, task in tasks.items() if task.stages},
         )
 
     async def is_intact(self) -> bool:
@@ -110,12 +112,24 @@ class MemoryDeadlineQueue:
         self._keep(task.id, store.bodies[task.id][0])
         return True
 
-    async def settle(self, task_id: TaskId, fence: Fence | None, ending: bytes) -> bool:
+    async def keep(self, step: Task, fence: Fence, answer: bytes) -> Mapping[TaskId, bytes] | None:
+        store, chain = self._guarded(), step.accepted_id
+        if store.answers.get(chain, {}).get(step.id) != answer:
+            if not self._has_fence(step.id, fence):
+                return None
+            self._forget(step.id)
+            store.answers.setdefault(chain, {})[step.id] = answer
+        return dict(store.answers[chain])
+
+    async def settle(
+        self, task_id: TaskId, fence: Fence | None, ending: bytes, steps: Sequence[TaskId] = ()
+    ) -> bool:
         store = self._guarded()
         if self._is_in(store.ended_until, task_id) or not self._may_end(task_id, fence):
             return False
-        for held in (store.tasks, store.leases, store.bodies):
-            held.pop(task_id, None)
+        for gone in (task_id, *steps):
+            self._forget(gone)
+        store.answers.pop(task_id, None)
         store.endings[task_id] = ending
         _remember(store.ended_until, task_id, self._clock.now(), self._remember_s)
         return True
@@ -129,9 +143,9 @@ class MemoryDeadlineQueue:
 
     def _put(self, entry: Entry) -> Put:
         store, task = self._store, entry.task
-        if task.id in store.tasks or self._is_in(store.ended_until, task.id):
+        if task.id in store.tasks or self._is_in(store.ended_until, task.accepted_id):
             return Put.KNOWN
-        if self._is_in(store.barred_until, task.id):
+        if self._is_in(store.barred_until, task.accepted_id):
             return Put.CANCELLED
         store.tasks[task.id] = task
         self._keep(task.id, entry.body)
@@ -150,6 +164,10 @@ class MemoryDeadlineQueue:
             at=claim.at,
         )
         return lease, body
+
+    def _forget(self, task_id: TaskId) -> None:
+        for held in (self._store.tasks, self._store.leases, self._store.bodies):
+            held.pop(task_id, None)
 
     def _keep(self, task_id: TaskId, body: bytes) -> None:
         self._store.bodies[task_id] = (body, self._clock.now() + self._body_ttl_s)

@@ -26,3 +26,6 @@ class QueueKeys:
 
     def barred(self, task_id: TaskId) -> str:
         return f"{self._tag}:barred:{task_id}"
+
+    def answers(self, chain: TaskId) -> str:
+        return f"{self._tag}:answers:{chain}"

@@ -34,7 +34,17 @@ from shared.domain.task import Task, TaskId
 from shared.scheduling.queue import Claim, Entry, Lease, Put, Snapshot
 
 _FREE_ACTS: Final = ("elect", "open", "resign")
-_ACTS_OF_THE_LEADER: Final = ("adopt", "bar", "claim", "put", "requeue", "seal", "settle", "told")
+_ACTS_OF_THE_LEADER: Final = (
+    "adopt",
+    "bar",
+    "claim",
+    "keep",
+    "put",
+    "requeue",
+    "seal",
+    "settle",
+    "told",
+)
 
 # Small enough that neither Redis nor this process stands still for more than some milliseconds.
 _CHUNK = 500
@@ -90,6 +100,7 @@ class RedisDeadlineQueue:
             ),
             endings=tuple(endings.items()),
             is_intact=await self.is_intact(),
+            answers={i: await self._answers(i) for i, task in tasks.items() if task.stages},
         )
 
     async def is_intact(self) -> bool:
@@ -128,9 +139,21 @@ class RedisDeadlineQueue:
             (answer,) = await self._act([self._requeue(task, fence, ticket)])
         return bool(answer)
 
-    async def settle(self, task_id: TaskId, fence: Fence | None, ending: bytes) -> bool:
+    async def keep(self, step: Task, fence: Fence, answer: bytes) -> Mapping[TaskId, bytes] | None:
+        keys, of_chain = self._keys, self._keys.answers(step.accepted_id)
+        places = [keys.epoch, keys.facts, keys.leases, keys.body(step.id), of_chain]
+        facts = [self._epoch, step.id, str(fence), encode_body(answer), self._body_ttl_s]
+        (kept,) = await self._act([("keep", places, facts)])
+        if kept is None:
+            return None
+        pairs = iter(cast(list[bytes], kept))
+        return {TaskId(i.decode()): decode_body(body) for i, body in zip(pairs, pairs, strict=True)}
+
+    async def settle(
+        self, task_id: TaskId, fence: Fence | None, ending: bytes, steps: Sequence[TaskId] = ()
+    ) -> bool:
         with self._tickets.of("settle", [task_id]) as (ticket,):
-            (answer,) = await self._act([self._settle(task_id, fence, ending, ticket)])
+            (answer,) = await self._act([self._settle(task_id, fence, ending, steps, ticket)])
         return bool(answer)
 
     async def told(self, task_ids: Sequence[TaskId]) -> None:
@@ -149,7 +172,7 @@ class RedisDeadlineQueue:
             "put",
             [
                 *(keys.epoch, keys.heap(task.latency_class), keys.facts, keys.body(task.id)),
-                *(keys.ended(task.id), keys.barred(task.id)),
+                *(keys.ended(task.accepted_id), keys.barred(task.accepted_id)),
             ],
             [self._epoch, task.id, task.deadline_at, record, body, self._body_ttl_s],
         )
@@ -183,13 +206,21 @@ class RedisDeadlineQueue:
             [self._epoch, task.id, str(fence), task.deadline_at, record, self._body_ttl_s],
         )
 
-    def _settle(self, task_id: TaskId, fence: Fence | None, ending: bytes, ticket: str) -> Call:
+    def _settle(
+        self,
+        task_id: TaskId,
+        fence: Fence | None,
+        ending: bytes,
+        steps: Sequence[TaskId],
+        ticket: str,
+    ) -> Call:
         keys, held = self._keys, "" if fence is None else str(fence)
-        mine = (keys.body(task_id), keys.ended(task_id), keys.barred(task_id))
+        mine = (keys.ended(task_id), keys.barred(task_id), *keys.heaps)
+        beside = (keys.answers(task_id), keys.body(task_id), *map(keys.body, steps))
         return (
             "settle",
-            [keys.epoch, keys.facts, keys.leases, keys.endings, *mine, *keys.heaps],
-            [self._epoch, task_id, held, ending, ticket, self._remember_s],
+            [keys.epoch, keys.facts, keys.leases, keys.endings, *mine, *beside],
+            [self._epoch, task_id, held, ending, ticket, self._remember_s, *steps],
         )
 
     async def _act(self, calls: Iterable[Call]) -> Sequence[object]:
@@ -220,6 +251,10 @@ class RedisDeadlineQueue:
                 yield field.decode(), decode(record)
             if cursor == 0:
                 return
+
+    async def _answers(self, chain: TaskId) -> Mapping[TaskId, bytes]:
+        key = self._keys.answers(chain)
+        return {TaskId(i): answer async for i, answer in self._read(key, decode_body)}
 
     async def _run_id(self) -> str:
         with translated():

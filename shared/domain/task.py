@@ -68,11 +68,26 @@ class ReplyAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Which part of which chain a task is; `chain` is the task that was accepted.
+
+    A stage has one branch, or several that run side by side. `spare_s` is by how much the step may
+    miss its own deadline while the chain can still be on time, as far as can be predicted.
+    """
+
+    chain: TaskId
+    stage: int
+    branch: int = 0
+    spare_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """The facts a scheduler decides on; the body travels beside them.
 
     `session` is already scoped by tenant. A `detached` task goes on when its client leaves.
-    `useful_s` is how long after receipt the answer is still worth something.
+    `useful_s` is how long after receipt the answer is still worth something. A chain has `stages`
+    and is never run itself; each of its steps is a task that is received when it can begin.
     """
 
     id: TaskId
@@ -91,6 +106,18 @@ class Task:
     priority: int = 0
     attempts: int = 0
     traceparent: str | None = None
+    stages: int = 0
+    step: Step | None = None
+
+    @property
+    def accepted_id(self) -> TaskId:
+        """The id under which the client knows it: for a step that of its chain."""
+        return self.id if self.step is None else self.step.chain
+
+    @property
+    def spare_s(self) -> float:
+        """By how much its deadline may be missed before a promise breaks."""
+        return 0.0 if self.step is None else self.step.spare_s
 
     @property
     def deadline_at(self) -> float:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from shared.domain.chain import Stage
+
 
 class ChatMessage(BaseModel):
     """One turn; content parts, tool calls and names pass through as they came."""
@@ -24,7 +26,8 @@ class Body(BaseModel):
     """One request's content and sampling, after validation.
 
     `completions` uses prompt and suffix, `chat` uses messages, `tasks` uses code, language,
-    target_language and instruction, which the kind's template turns into messages.
+    target_language and instruction, which the kind's template turns into messages; with `stages`
+    it is a chain, and `max_tokens` is that of its longest step.
     `extra` holds fields passed through to engines that know them (tools, response_format, …).
     """
 
@@ -44,9 +47,15 @@ class Body(BaseModel):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     extra: dict[str, JsonValue] = {}
+    stages: tuple[Stage, ...] = ()
 
     def text(self) -> str:
         """All the text that a model will read, in order, without templates."""
         turns = (message.text() for message in self.messages)
         alone = (self.prompt, self.suffix, self.instruction, self.code)
-        return "\n".join(part for part in (*turns, *alone) if part)
+        staged = (text for stage in self.stages for text in (stage.prompt, *stage.over))
+        return "\n".join(part for part in (*turns, *alone, *staged) if part)
+
+    def most_answer_tokens(self) -> int:
+        """Of all the calls that it may take."""
+        return sum(stage.max_tokens * stage.branches for stage in self.stages) or self.max_tokens

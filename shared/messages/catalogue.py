@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.domain.fence import Fence
 from shared.domain.outcome import Attempt, DropReason, FinishReason, Outcome
-from shared.domain.task import LatencyClass, Promise, ReplyAddress, Task, TaskId
+from shared.domain.task import LatencyClass, Promise, ReplyAddress, Step, Task, TaskId
 from shared.messages.body import Body
 from shared.messages.message import Message
 
@@ -108,7 +108,8 @@ class TokensProduced(Message):
 
     `sequence` counts from 0 within one attempt. `delta` holds non-text parts as the engine sent
     them (tool calls). The first piece tells `kind` and `latency_class`, the last one carries
-    `finish_reason` and `usage`. `produced_at` is when it left the worker.
+    `finish_reason` and `usage`. `produced_at` is when it left the worker. Of a chain `task_id` is
+    the accepted task, and `step` says which part of it speaks.
     """
 
     base_topic: ClassVar[str] = "tokens"
@@ -128,6 +129,7 @@ class TokensProduced(Message):
     kind: str | None = None
     latency_class: LatencyClass | None = None
     produced_at: float | None = None
+    step: Step | None = None
 
     def partition(self) -> int:
         return self.reply_to.partition
@@ -136,7 +138,8 @@ class TokensProduced(Message):
 class AttemptEnded(Message):
     """worker -> scheduler: one start on one worker is over, with what it took.
 
-    Instants are epoch seconds; `engine_s` is time inside the engine.
+    Instants are epoch seconds; `engine_s` is time inside the engine. `output` is the whole text
+    of a step of a chain, for the steps that follow it.
     """
 
     base_topic: ClassVar[str] = "attempts.ended"
@@ -152,6 +155,7 @@ class AttemptEnded(Message):
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
     error: str | None = None
+    output: str | None = None
 
     def key(self) -> str:
         return self.task_id
@@ -169,12 +173,27 @@ class TaskCancelled(Message):
         return self.task_id
 
 
+class StepEnded(BaseModel):
+    """One call that a chain was made of; `is_answer` where its text is (part of) the chain's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    stage: int
+    branch: int
+    name: str
+    kind: str
+    fence: Fence
+    usage: Usage | None = None
+    is_answer: bool = False
+
+
 class TaskEnded(Message):
     """scheduler -> ingress: exactly one for every accepted task; the topic is compacted by task.
 
     It lies on the reply partition, so that an ingress reads only what concerns its own clients.
     `retry_after_s` is the honest wait where the task was given up under load. `is_refused`: the
-    engine will never take such a request, so the failure is the client's to mend.
+    engine will never take such a request, so the failure is the client's to mend. `steps` are the
+    calls that an answered chain was made of, in order.
     """
 
     base_topic: ClassVar[str] = "tasks.ended"
@@ -198,6 +217,7 @@ class TaskEnded(Message):
     error: str | None = None
     is_refused: bool = False
     traceparent: str | None = None
+    steps: tuple[StepEnded, ...] = ()
 
     def key(self) -> str:
         return self.task_id

@@ -35,7 +35,10 @@ class FittedSteps(BaseModel):
 
 
 class EngineLoad(BaseModel):
-    """What an engine holds now; `step_s` is a moving average of its recent steps."""
+    """What an engine holds now; `step_s` is a moving average of its recent steps.
+
+    `fitted` is None where no step was timed yet.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -44,10 +47,10 @@ class EngineLoad(BaseModel):
     prefill_tokens: int = 0
     kv_tokens: int = 0
     step_s: float = 0.0
+    fitted: FittedSteps | None = None
 
 
 class WorkerReported(Message):
-    fitted: FittedSteps | None = None
     """worker -> scheduler, every 100 ms and on change: I live, this is what I hold.
 
     Renews the leases of what it lists. `partition` is None until the worker was admitted.

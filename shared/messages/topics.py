@@ -113,7 +113,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         retention_s=_HOUR_S,
         holds_prompts=True,
     ),
-    _facts("attempts.ended", AttemptEnded, "worker", _SHARED, _DAY_S),
+    # Steps of a chain bring their answers back in them.
+    _prompts("attempts.ended", AttemptEnded, "worker", _SHARED),
     _facts("tasks.ended", TaskEnded, "scheduler", _ADDRESSED, 7 * _DAY_S, is_compacted=True),
     _facts("tasks.cancelled", TaskCancelled, "ingress", _SHARED, _DAY_S),
     _facts("workers.reported", WorkerReported, "worker", 1),

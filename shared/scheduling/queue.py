@@ -4,8 +4,8 @@ One leader at a time writes; each write names its epoch and fails with Deposed w
 speaks. Every method may raise Unavailable; each is safe to repeat.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -52,6 +52,7 @@ class Lease:
 class Snapshot:
     """All that the queue holds: waiting tasks, running tasks with their leases, endings to tell.
 
+    A chain waits for as long as it lives; `answers` are what its steps answered so far, by step.
     `is_intact` is False when the store may have lost something (it was restarted, or is empty).
     """
 
@@ -59,6 +60,7 @@ class Snapshot:
     running: tuple[tuple[Task, Lease], ...]
     endings: tuple[tuple[TaskId, bytes], ...]
     is_intact: bool
+    answers: Mapping[TaskId, Mapping[TaskId, bytes]] = field(default_factory=dict)
 
 
 class DeadlineQueue(Protocol):
@@ -81,7 +83,10 @@ class DeadlineQueue(Protocol):
         ...
 
     async def put(self, entries: Sequence[Entry]) -> Sequence[Put]:
-        """Into the heap of their latency class, score = deadline; one result per entry."""
+        """Into the heap of their latency class, score = deadline; one result per entry.
+
+        A step of a chain that has ended is KNOWN.
+        """
         ...
 
     async def claim(self, claims: Sequence[Claim]) -> Sequence[tuple[Lease, bytes] | None]:
@@ -101,8 +106,17 @@ class DeadlineQueue(Protocol):
         """Back into its heap with these facts, if the lease still has this fence."""
         ...
 
-    async def settle(self, task_id: TaskId, fence: Fence | None, ending: bytes) -> bool:
-        """End a task once: True for the first caller.
+    async def keep(self, step: Task, fence: Fence, answer: bytes) -> Mapping[TaskId, bytes] | None:
+        """A step of a chain is over, if the lease still has this fence: it is gone, its answer kept.
+
+        All answers of its chain so far, by step; None where somebody else speaks for the step.
+        """
+        ...
+
+    async def settle(
+        self, task_id: TaskId, fence: Fence | None, ending: bytes, steps: Sequence[TaskId] = ()
+    ) -> bool:
+        """End a task once, and with it those of its `steps` that wait or run: True for the first.
 
         With a fence only while the lease has it; with None whether it waits or runs.
         The ending stays in the outbox until it was told; the id is remembered for `remember_s`.

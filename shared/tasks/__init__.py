@@ -7,6 +7,7 @@ from shared.tasks.batch import BATCH
 from shared.tasks.coding_task import CodingTask
 from shared.tasks.completion import COMPLETION
 from shared.tasks.conversation import CHAT, EDIT, GENERATION
+from shared.tasks.documentation import DOCUMENTATION
 from shared.tasks.reading import DOCSTRING, EXPLANATION, REVIEW, SUMMARIZATION, TESTS
 from shared.tasks.translation import TRANSLATION
 
@@ -21,6 +22,7 @@ TASKS: Final[Mapping[str, CodingTask]] = {
     "tests": TESTS,
     "review": REVIEW,
     "translation": TRANSLATION,
+    "documentation": DOCUMENTATION,
     "batch": BATCH,
 }
 

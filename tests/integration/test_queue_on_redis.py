@@ -17,7 +17,8 @@ from shared.domain.errors import Unavailable
 from shared.scheduling.queue import DeadlineQueue, Entry, Put
 from tests.builders import a_task
 from tests.contract.deadline_queues import ONE, claim_of, claimed, entries
-from tests.contract.test_deadline_queue import *  # noqa: F403  the same promises, over Redis
+from tests.contract.test_chains_in_queue import *  # noqa: F403  the same promises, over Redis
+from tests.contract.test_deadline_queue import *  # noqa: F403
 from tests.contract.test_queue_leadership import *  # noqa: F403
 from tests.integration.forgetful_proxy import ForgetfulProxy, forgetful_proxy
 

@@ -85,7 +85,13 @@ class OutageQueue(MemoryDeadlineQueue):
         self._outage.strike("requeue")
         return await super().requeue(task, fence)
 
-    async def settle(self, task_id: TaskId, fence: Fence | None, ending: bytes) -> bool:
+    async def keep(self, step: Task, fence: Fence, answer: bytes) -> Mapping[TaskId, bytes] | None:
+        self._outage.strike("keep")
+        return await self._outage.answer(await super().keep(step, fence, answer))
+
+    async def settle(
+        self, task_id: TaskId, fence: Fence | None, ending: bytes, steps: Sequence[TaskId] = ()
+    ) -> bool:
         self._outage.strike("settle")
         self._outage.settled.append(task_id)
-        return await self._outage.answer(await super().settle(task_id, fence, ending))
+        return await self._outage.answer(await super().settle(task_id, fence, ending, steps))
