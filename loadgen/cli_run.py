@@ -17,8 +17,8 @@ from loadgen.drivers.client import Client
 from loadgen.drivers.open_loop import Played, play
 from loadgen.drivers.progress import Tally, shown
 from loadgen.report.document import RunReport, encode
-from loadgen.report.figures import figures_of
 from loadgen.report.table import show, terminal
+from loadgen.report.tally import figures_of
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.arrivals import ARRIVALS
 from loadgen.workloads.corpus import Corpus

@@ -16,9 +16,9 @@ from loadgen.drivers.asking import Manner
 from loadgen.drivers.client import Client
 from loadgen.drivers.open_loop import play
 from loadgen.drivers.progress import Tally
-from loadgen.report.figures import figures_of
 from loadgen.report.observation import Observation
 from loadgen.report.statistics import nearest_rank
+from loadgen.report.tally import figures_of
 from loadgen.simulator.playing import GAMMA, Scene, play_with
 from loadgen.simulator.world import as_asked
 from loadgen.workloads.corpus import Corpus

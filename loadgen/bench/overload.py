@@ -13,9 +13,9 @@ from loadgen.drivers.asking import Manner, Request
 from loadgen.drivers.client import Client
 from loadgen.drivers.open_loop import Played, play
 from loadgen.drivers.progress import Tally
-from loadgen.report.figures import figures_of
 from loadgen.report.observation import Ending, Observation
 from loadgen.report.statistics import nearest_rank, ratio
+from loadgen.report.tally import figures_of
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.arrivals import poisson
 from loadgen.workloads.corpus import Corpus, Prompt

@@ -7,8 +7,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from loadgen.report.figures import Figures, figures_of
+from loadgen.report.figures import Figures
 from loadgen.report.observation import Observation
+from loadgen.report.tally import figures_of
 from loadgen.simulator.capacity import capacity_per_s
 from loadgen.simulator.setting import House
 from loadgen.simulator.simulation import Simulation

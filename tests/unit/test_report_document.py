@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from loadgen.report.document import ReportUnreadable, RunReport, Sender, encode, read_runs
-from loadgen.report.figures import figures_of
 from loadgen.report.observation import Ending, Observation
 from loadgen.report.page import page
 from loadgen.report.table import COLUMNS, show
+from loadgen.report.tally import figures_of
 from shared.tasks import TASKS
 
 

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from loadgen.report.figures import figures_of
 from loadgen.report.observation import Ending, Observation, pacing_late_s
 from loadgen.report.statistics import Percentiles, distribution, jain, nearest_rank
+from loadgen.report.tally import figures_of
 from shared.domain.task import Promise
 
 _TTFT = Promise(ttft_s=0.3)
