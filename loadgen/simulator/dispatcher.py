@@ -26,12 +26,16 @@ class Seat:
 
 @dataclass(slots=True, kw_only=True)
 class Dispatcher:
-    """Only workers that may be sent something are planned with; the others wait for their time."""
+    """Only workers that may be sent something are planned with; the others wait for their time.
+
+    `sent_s`: predicted GPU-seconds of all that was sent so far.
+    """
 
     backlog: Backlog
     seats: list[Seat]
     hop_s: float
     starvation_s: float
+    sent_s: float = 0.0
     _open: dict[int, Seat] = field(default_factory=dict)
     _closed: list[tuple[float, int]] = field(default_factory=list)
 
@@ -47,7 +51,7 @@ class Dispatcher:
             seat.tasks.pop(task_id, None)
         at = drained_at(reported_at=report.at, residual_s=report.residual_s, unheard=seat.unheard)
         held = report.held + len(seat.unheard)
-        self._set(report.worker, replace(seat.view, held=held, drained_at=at))
+        self._set(report.worker, _heard(seat.view, held, at))
 
     def resize(self, worker: int, slots: int) -> None:
         """From now on it takes so many; with 0 it gets nothing new."""
@@ -65,14 +69,15 @@ class Dispatcher:
             self._send(assignment.task, assignment.worker, now)
         for task in (*decided.expired, *decided.shed):
             self.backlog.remove(task.id)
-        if not len(self.backlog):
-            return decided
-        return replace(decided, look_again_at=self._look_again_at(decided, now))
+        return decided
 
     def is_idle(self) -> bool:
         return not len(self.backlog)
 
-    def _look_again_at(self, decided: Plan, now: float) -> float:
+    def look_again_at(self, decided: Plan, now: float) -> float:
+        """When the next worker may be sent something, if anybody waits for it."""
+        if self.is_idle():
+            return math.inf
         closed_at = self._closed[0][0] if self._closed else math.inf
         if decided.look_again_at > now:
             closed_at = min(closed_at, decided.look_again_at)
@@ -84,6 +89,7 @@ class Dispatcher:
         seat = self.seats[number]
         seat.sent += 1
         seat.tasks[task.id] = task
+        self.sent_s += self.backlog.cost.work_s(task)
         prefill_s = self.backlog.cost.first_token_s(task)
         seat.unheard.append((now + self.hop_s, prefill_s))
         self._set(number, seat.view.served(task, now=now, prefill_s=prefill_s, hop_s=self.hop_s))
@@ -104,3 +110,16 @@ class Dispatcher:
             is_current = seat.view.drained_at - window_s == opens_at or opens_at == -math.inf
             if is_current and seat.view.is_free():
                 self._open[number] = seat
+
+
+def _heard(view: WorkerView, held: int, drained_at: float) -> WorkerView:
+    """Written out: `replace` takes four times as long."""
+    return WorkerView(
+        name=view.name,
+        to_partition=view.to_partition,
+        slots=view.slots,
+        held=held,
+        served_at=view.served_at,
+        drained_at=drained_at,
+        cost=view.cost,
+    )

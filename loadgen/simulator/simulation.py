@@ -142,9 +142,10 @@ class Simulation:
             worker = self.workers[assignment.worker.to_partition]
             ride.worker = worker.number
             self.at(now + self.house.hop_s, partial(self._receive, worker, ride))
-        if decided.look_again_at < self._looks_at:
-            self._looks_at = decided.look_again_at
-            self.at(decided.look_again_at, self._look)
+        look_again_at = self.dispatcher.look_again_at(decided, now)
+        if look_again_at < self._looks_at:
+            self._looks_at = look_again_at
+            self.at(look_again_at, self._look)
 
     def _look(self, now: float) -> None:
         if now >= self._looks_at:

@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from sortedcontainers import SortedList
 
@@ -113,15 +114,15 @@ class Backlog:
         """Who can only be late, in the same order."""
         return (self._places[task_id].task for _, task_id in self._late)
 
-    def worthless(self, now: float) -> Iterator[Task]:
+    def worthless(self, now: float) -> tuple[Task, ...]:
         """Those whose answer nobody would want any more, the longest worthless first."""
         return self._due(self._by_worth, now)
 
-    def hopeless(self, now: float) -> Iterator[Task]:
+    def hopeless(self, now: float) -> tuple[Task, ...]:
         """Those whom the policy would rather give up than start."""
         return self._due(self._by_hope, now)
 
-    def older_than(self, received_at: float) -> Iterator[Task]:
+    def older_than(self, received_at: float) -> tuple[Task, ...]:
         """Those received before that instant, oldest first."""
         return self._due(self._by_age, received_at)
 
@@ -156,11 +157,12 @@ class Backlog:
     def _key(self, task: Task) -> Key:
         return (self.guard.rank(task, self.cost, self.pressure_s()), task.id)
 
-    def _due(self, instants: SortedList, now: float) -> Iterator[Task]:
-        for at, task_id in instants:
-            if not at < now:  # Also when the clock says nonsense: then nothing is due.
-                return
-            yield self._places[task_id].task
+    def _due(self, instants: SortedList, now: float) -> tuple[Task, ...]:
+        # When the clock says nonsense nothing is due.
+        if not instants or not instants[0][0] < now:
+            return ()
+        due = takewhile(lambda each: each[0] < now, instants)
+        return tuple(self._places[task_id].task for _, task_id in due)
 
 
 def _instant(value: float | None) -> float:

@@ -128,10 +128,11 @@ class Batch:
         """Plan and do one step; None when there is nothing to do."""
         preempted = self._make_room()
         decoded = len(self._decoding)
+        unprefilled = self.unprefilled_tokens
         chunks, prefill_context, prefilled = self._prefill(
             self.profile.chunk_tokens - decoded, may_admit=not preempted
         )
-        prefill_tokens = sum(tokens for _, tokens in chunks)
+        prefill_tokens = unprefilled - self.unprefilled_tokens
         if not decoded and not prefill_tokens:
             return None
         self.steps += 1
@@ -214,6 +215,8 @@ class Batch:
         tokens = context = 0
         chunks: list[tuple[Sequence, int]] = []
         through: list[Sequence] = []
+        if not self.unprefilled_tokens:
+            return chunks, context, through
         for sequence in self._prefill_order(may_admit=may_admit):
             chunk = min(budget - tokens, sequence.unprefilled_tokens())
             tokens += chunk

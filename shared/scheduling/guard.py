@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -38,67 +38,70 @@ class Guard:
         return taken
 
     def window_s(self) -> float:
-        return self._ask("window", lambda: _number(self.policy.window_s), _never)
+        try:
+            return _number(self.policy.window_s)
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("window", error, math.inf)
 
     def late_window_s(self) -> float:
-        return self._ask("window", lambda: _number(self.policy.late_window_s), _never)
+        try:
+            return _number(self.policy.late_window_s)
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("window", error, math.inf)
 
     def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
-        def asked() -> Rank:
+        try:
             return tuple(map(_number, self.policy.rank(task, cost, pressure_s)))
-
-        return self._ask("rank", asked, lambda: (_deadline_at(task),))
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("rank", error, (_deadline_at(task),))
 
     def place(
         self, task: Task, free: Mapping[str, WorkerView], now: float, cost: Cost
     ) -> WorkerView | None:
-        def asked() -> WorkerView | None:
+        try:
             worker = self.policy.place(task, tuple(free.values()), now, cost)
-            if worker is None:
-                return None
-            if free.get(worker.name) is not worker:
+            if worker is not None and free.get(worker.name) is not worker:
                 raise _Nonsense(f"{worker.name} may not be sent a task")
-            return worker
-
-        return self._ask("place", asked, lambda: min(free.values(), key=_held))
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("place", error, min(free.values(), key=_held))
+        return worker
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
-        return self._ask("doomed_at", lambda: _number(self.policy.doomed_at(task, cost)), _never)
+        try:
+            return _number(self.policy.doomed_at(task, cost))
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("doomed_at", error, math.inf)
 
     def hopeless_at(self, task: Task, cost: Cost) -> float:
-        return self._ask(
-            "hopeless_at", lambda: _number(self.policy.hopeless_at(task, cost)), _never
-        )
+        try:
+            return _number(self.policy.hopeless_at(task, cost))
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("hopeless_at", error, math.inf)
 
     def engine_priority(self, task: Task, cost: Cost) -> int:
-        return self._ask(
-            "engine_priority",
-            lambda: int(self.policy.engine_priority(task, cost)),
-            lambda: milliseconds(task.deadline_at),
-        )
+        try:
+            return int(self.policy.engine_priority(task, cost))
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("engine_priority", error, milliseconds(task.deadline_at))
 
     def work_s(self, task: Task, cost: Cost) -> float:
         """A task without a usable prediction counts as no work."""
-        return self._ask("cost", lambda: _duration_s(cost.work_s(task)), _nothing)
+        try:
+            return _duration_s(cost.work_s(task))
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("cost", error, 0.0)
 
     def first_token_s(self, task: Task, cost: Cost) -> float:
-        return self._ask("cost", lambda: _duration_s(cost.first_token_s(task)), _nothing)
-
-    def _ask(self, question: str, answer: Callable[[], T], otherwise: Callable[[], T]) -> T:
         try:
-            return answer()
-        except Exception as error:  # noqa: BLE001  whatever a plug-in raises, planning goes on
-            self.lapses[question] += 1
-            self.latest = f"{question}: {type(error).__name__}: {error}"
-            return otherwise()
+            return _duration_s(cost.first_token_s(task))
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("cost", error, 0.0)
 
-
-def _never() -> float:
-    return math.inf
-
-
-def _nothing() -> float:
-    return 0.0
+    def _lapsed(self, question: str, error: Exception, otherwise: T) -> T:
+        """Whatever a plug-in raises, planning goes on."""
+        self.lapses[question] += 1
+        self.latest = f"{question}: {type(error).__name__}: {error}"
+        return otherwise
 
 
 def _held(worker: WorkerView) -> tuple[int, float]:

@@ -35,9 +35,9 @@ def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvatio
     makes no sense, the earliest deadline decides, and the backlog's guard counts it.
     """
     backlog.relegate(now)
-    expired = tuple(backlog.worthless(now))
+    expired = backlog.worthless(now)
     gone = {task.id for task in expired}
-    old = tuple(backlog.older_than(now - starvation_s))
+    old = backlog.older_than(now - starvation_s)
     spared = gone.union(task.id for task in old)
     shed = tuple(task for task in backlog.hopeless(now) if task.id not in spared)
     gone.update(task.id for task in shed)
@@ -64,6 +64,8 @@ class _Room:
     def fill(
         self, waiting: Iterator[Task], gone: set[TaskId], window_s: float
     ) -> tuple[Assignment, ...]:
+        if not self._free:
+            return ()
         until = self._now + window_s
         open_: dict[str, WorkerView] | None = None
         sent: list[Assignment] = []
