@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from services.worker.engines import ENGINES
 from services.worker.roster import Identity
 from services.worker.settings import WorkerSettings
+from services.worker.speedometer import Recording
 from services.worker.worker import Worker
 from shared.adapters.clock import SystemClock
 from shared.adapters.kafka_from_settings import connect_kafka
@@ -33,6 +34,7 @@ async def main() -> None:
             engine=engine,
             clock=clock,
             feeder=FEEDERS[settings.feeder](engine.profile),
+            recording=Recording.to(settings.record_steps),
         )
         # Before the engine, which may take minutes to come up: alive, and not yet ready.
         await stack.enter_async_context(

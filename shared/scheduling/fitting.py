@@ -45,6 +45,17 @@ class Timing:
         is_positive = self.took_s > 0 and self.steps > 0 and min(counts) >= 0
         return is_positive and max(self.took_s, *counts) < _ABSURD
 
+    def and_then(self, other: "Timing") -> "Timing":
+        """Both as one."""
+        return Timing(
+            took_s=self.took_s + other.took_s,
+            prefill_tokens=self.prefill_tokens + other.prefill_tokens,
+            prefill_context=self.prefill_context + other.prefill_context,
+            sequences=self.sequences + other.sequences,
+            kv_tokens=self.kv_tokens + other.kv_tokens,
+            steps=self.steps + other.steps,
+        )
+
     def features(self) -> Vector:
         """In the order of the formula of the step time."""
         return (

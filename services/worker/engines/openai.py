@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final, Self
 
 import aiohttp
@@ -30,6 +31,7 @@ from services.worker.engines.openai_wire import (
 )
 from services.worker.engines.settings import EngineSettings
 from services.worker.engines.sse import EventLines, MalformedStream
+from services.worker.engines.visible_pace import VisiblePace
 from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.errors import SettingsError
@@ -44,7 +46,6 @@ _PROBE_PAUSE_S: Final = 0.5
 _RETRY_PAUSE_S: Final = 0.05
 _TRIES: Final = 2
 _ERROR_BODY_BYTES: Final = 64 * 1024
-_MEAN_WEIGHT: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +87,16 @@ class _Exchange:
 
 
 class OpenAIEngine:
-    def __init__(self, *, server: Server, profile: EngineProfile, clock: Clock) -> None:
+    def __init__(
+        self, *, server: Server, profile: EngineProfile, clock: Clock, record_to: Path | None = None
+    ) -> None:
         self.profile: Final = profile
+        self._pace = VisiblePace.of(profile, clock, record_to)
         self._server = server
         self._clock = clock
         self._exchanges: dict[JobId, _Exchange] = {}
         self.refused: set[str] = set() if server.fim == "auto" else {"suffix"}
         self._session: aiohttp.ClientSession | None = None
-        self._step_s = 0.0
 
     @classmethod
     def of(cls, settings: EngineSettings, clock: Clock) -> Self:
@@ -111,7 +114,9 @@ class OpenAIEngine:
             silence_s=settings.engine_silence_s,
             start_s=settings.engine_start_s,
         )
-        return cls(server=server, profile=load_profile(settings.profile), clock=clock)
+        profile = load_profile(settings.profile)
+        record_to = settings.record_steps
+        return cls(server=server, profile=profile, clock=clock, record_to=record_to)
 
     async def start(self) -> None:
         key = self._server.api_key
@@ -137,6 +142,7 @@ class OpenAIEngine:
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         exchange = self._exchanges[job.id] = _Exchange(job)
+        self._pace.enter(job)
         try:
             async with aclosing(self._pieces(exchange)) as pieces:
                 async for piece in pieces:
@@ -154,6 +160,7 @@ class OpenAIEngine:
             exchange.close()
             if self._exchanges.get(job.id) is exchange:
                 del self._exchanges[job.id]
+                self._pace.leave(job.id)
 
     async def abort(self, job_id: JobId) -> None:
         exchange = self._exchanges.get(job_id)
@@ -167,7 +174,8 @@ class OpenAIEngine:
             running=len(held),
             prefill_tokens=sum(exchange.prefill_tokens() for exchange in held),
             kv_tokens=sum(exchange.kv_tokens() for exchange in held),
-            step_s=self._step_s,
+            step_s=self._pace.step_s,
+            fitted=self._pace.speed.fitted(),
         )
 
     async def _ask(self, exchange: _Exchange) -> aiohttp.ClientResponse:
@@ -212,12 +220,11 @@ class OpenAIEngine:
 
     async def _pieces(self, exchange: _Exchange) -> AsyncGenerator[Piece, None]:
         response = await self._ask(exchange)
-        before = self._clock.monotonic()
         async with aclosing(self._events(exchange, response)) as events:
             async for event in events:
                 piece = exchange.answer.read(event)
                 if piece is not None:
-                    before = self._note_step(before)
+                    self._pace.note(exchange.job.id, piece.tokens)
                     yield piece
         if not exchange.is_aborted:
             yield exchange.answer.last(exchange.job.prediction.prompt_tokens)
@@ -253,11 +260,6 @@ class OpenAIEngine:
             log.info("server refuses a field", extra={"field": refused, "said": message})
             self.refused.add(refused)
         return refused
-
-    def _note_step(self, before: float) -> float:
-        now = self._clock.monotonic()
-        self._step_s += _MEAN_WEIGHT * (now - before - self._step_s)
-        return now
 
     async def _translated(self, error: Exception) -> EngineError:
         """A broken connection to a server that still answers is bad luck, else it is dead."""

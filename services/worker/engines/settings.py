@@ -1,5 +1,6 @@
 """What an engine is told; each engine reads what concerns it."""
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -31,6 +32,9 @@ class EngineSettings(LogSettings):
     engine_first_byte_s: float = Field(default=120.0, gt=0.0)
     engine_silence_s: float = Field(default=30.0, gt=0.0)
     engine_start_s: float = Field(
+    record_steps: Path | None = Field(
+        default=None, description="a file to append the engine's timings to; see model-error"
+    )
         default=300.0, ge=0.0, description="seconds to wait at the start until the server is up"
     )
 

@@ -13,12 +13,14 @@ from services.worker.engine import EngineDied, EngineRefused, Job, JobId, Piece
 from services.worker.engines.settings import EngineSettings
 from services.worker.engines.stopping import StopScanner
 from services.worker.engines.synthetic import content_hash, synthetic_tokens, true_lengths
+from services.worker.speedometer import Speedometer
 from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.outcome import FinishReason
 from shared.messages.catalogue import Usage
 from shared.messages.pool import EngineLoad
 from shared.scheduling.batching import Batch, Sequence, Step
+from shared.scheduling.fitting import Timing
 from shared.scheduling.step_time import EngineProfile
 
 # How much lost time is made up for by shorter pauses; beyond it the machine itself had stopped.
@@ -92,8 +94,11 @@ class _UnderWay:
 class SimulatedEngine:
     """One coroutine steps the batch; each stream wakes when its tokens are there."""
 
-    def __init__(self, *, profile: EngineProfile, clock: Clock) -> None:
+    def __init__(
+        self, *, profile: EngineProfile, clock: Clock, speed: Speedometer | None = None
+    ) -> None:
         self.profile: Final = profile
+        self._speed = speed or Speedometer.of(profile)
         self._clock = clock
         self._batch = Batch(profile=profile)
         self._streams: dict[Sequence, _Stream] = {}
@@ -105,7 +110,10 @@ class SimulatedEngine:
 
     @classmethod
     def of(cls, settings: EngineSettings, clock: Clock) -> Self:
-        return cls(profile=load_profile(settings.profile), clock=clock)
+        profile = load_profile(settings.profile)
+        return cls(
+            profile=profile, clock=clock, speed=Speedometer.of(profile, settings.record_steps)
+        )
 
     async def start(self) -> None:
         self._stepping = asyncio.create_task(self._step_for_ever())
@@ -150,6 +158,7 @@ class SimulatedEngine:
             + self._under_way.left(self._clock.monotonic()),
             kv_tokens=self._batch.reserved_tokens,
             step_s=self._step_s,
+            fitted=self._speed.fitted(),
         )
 
     def _enter(self, job: Job) -> _Stream:
@@ -215,6 +224,7 @@ class SimulatedEngine:
             if due > now or now - breathed > _BREATH_S:
                 await self._clock.sleep(max(0.0, due - now))
                 breathed = self._clock.monotonic()
+            self._speed.note(_timing(step, self._clock.monotonic() - now))
             self._deliver(step)
 
     def _deliver(self, step: Step) -> None:
@@ -225,3 +235,13 @@ class SimulatedEngine:
             if stream is not None:
                 stream.pending += 1
                 stream.ready.set()
+
+
+def _timing(step: Step, took_s: float) -> Timing:
+    return Timing(
+        took_s=took_s,
+        prefill_tokens=step.prefill_tokens,
+        prefill_context=step.prefill_context,
+        sequences=step.decoded,
+        kv_tokens=step.kv_tokens,
+    )
