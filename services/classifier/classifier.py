@@ -3,16 +3,16 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.classifier.classifiers.verdict import Judge, Verdict
 from services.classifier.prediction import Costs, size_bytes
 from shared.domain.clock import Clock
 from shared.domain.outcome import Outcome
-from shared.domain.task import Task, TaskId
+from shared.domain.task import Promise, Task, TaskId
 from shared.messages.bus import Bus, Record, Start, Subscription
-from shared.messages.catalogue import TaskClassified, TaskEnded, TaskSubmitted
+from shared.messages.catalogue import StepEnded, TaskClassified, TaskEnded, TaskSubmitted
 from shared.tasks import TASKS
 from shared.telemetry import names
 from shared.telemetry.instruments import deadline_slack, prediction_error
@@ -70,9 +70,25 @@ class Classifier:
 
     def _classified(self, submitted: TaskSubmitted) -> TaskClassified:
         verdict = self.judge.classify(submitted.body, submitted.kind)
+        if submitted.body.stages:
+            return self._chain(submitted, verdict)
         task = self._task(submitted, verdict)
         self._expect(task, submitted)
         return TaskClassified(task=task, body=submitted.body)
+
+    def _chain(self, submitted: TaskSubmitted, verdict: Verdict) -> TaskClassified:
+        """One task, promised as a whole, with a prediction for each of its stages."""
+        promise = submitted.promise or Promise()
+        stages = self.costs.foresee(submitted.body)
+        task = replace(
+            self._task(submitted, verdict),
+            latency_class=promise.latency_class(),
+            promise=promise,
+            useful_s=TASKS[verdict.kind].useful_for_s(promise),
+            supersedes=False,
+            stages=len(stages),
+        )
+        return TaskClassified(task=task, body=submitted.body.model_copy(update={"stages": stages}))
 
     def _task(self, submitted: TaskSubmitted, verdict: Verdict) -> Task:
         coding_task = TASKS[verdict.kind]
@@ -118,6 +134,9 @@ class Classifier:
         # What was cut short says nothing about how long it would have become.
         if usage is None or ended.outcome not in _FINISHED or ended.kind not in TASKS:
             return
+        if ended.steps:
+            self._learn_steps(ended.steps)
+            return
         self.costs.learn_output(
             ended.kind,
             prompt_tokens=usage.prompt_tokens,
@@ -130,6 +149,15 @@ class Classifier:
         )
         ratio = usage.completion_tokens / expected.output_tokens
         prediction_error.record(ratio, {names.KIND: ended.kind})
+
+    def _learn_steps(self, steps: Sequence[StepEnded]) -> None:
+        for step in steps:
+            if step.usage is not None and step.kind in TASKS:
+                self.costs.learn_output(
+                    step.kind,
+                    prompt_tokens=step.usage.prompt_tokens,
+                    output_tokens=step.usage.completion_tokens,
+                )
 
 
 def _record_span(task: Task, now: float, slack_s: float) -> None:

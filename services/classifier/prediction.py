@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from shared.domain.chain import Stage
 from shared.domain.task import Prediction
 from shared.messages.body import Body
 from shared.scheduling.lengths import OutputLengths
 from shared.tasks import TASKS
+from shared.tasks.chain import Chain, given_of
 
 # Source code in the vocabularies of present code models; text in Chinese is close to it in bytes.
 _BYTES_PER_TOKEN: Final = 3.3
@@ -51,10 +53,20 @@ class Costs:
 
     def predict(self, kind: str, body: Body) -> Prediction:
         said = self._lengths.predict(kind, self._prompt_tokens(kind, body))
-        return replace(
-            said,
-            output_tokens_p50=max(1, min(said.output_tokens_p50, body.max_tokens)),
-            output_tokens_p90=max(1, min(said.output_tokens_p90, body.max_tokens)),
+        return _at_most(body.max_tokens, said)
+
+    def foresee(self, body: Body) -> tuple[Stage, ...]:
+        """The stages of a chain, each with what one call of it is expected to cost."""
+        given = given_of(
+            code=body.code,
+            instruction=body.instruction,
+            language=body.language,
+            target=body.target_language,
+        )
+        predicted = Chain(stages=body.stages, given=given).predictions(self._expect)
+        return tuple(
+            replace(stage, prediction=prediction)
+            for stage, prediction in zip(body.stages, predicted, strict=True)
         )
 
     def learn_output(self, kind: str, *, prompt_tokens: int, output_tokens: int) -> None:
@@ -67,7 +79,18 @@ class Costs:
         seen = prompt_bytes / prompt_tokens
         self._bytes_per_token[kind] = before + (seen - before) * (1 - 0.5 ** (1 / _RATIO_HALF_LIFE))
 
+    def _expect(self, stage: Stage, prompt_tokens: int) -> Prediction:
+        return _at_most(stage.max_tokens, self._lengths.predict(stage.kind, prompt_tokens))
+
     def _prompt_tokens(self, kind: str, body: Body) -> int:
         around = _TEMPLATE_TOKENS if body.route == "tasks" else _TURN_TOKENS * len(body.messages)
         ratio = self._bytes_per_token.get(kind, _BYTES_PER_TOKEN)
         return max(1, around + round(size_bytes(body) / ratio))
+
+
+def _at_most(max_tokens: int, said: Prediction) -> Prediction:
+    return replace(
+        said,
+        output_tokens_p50=max(1, min(said.output_tokens_p50, max_tokens)),
+        output_tokens_p90=max(1, min(said.output_tokens_p90, max_tokens)),
+    )

@@ -33,7 +33,7 @@ class Asked:
 
     @property
     def reserved_tokens(self) -> int:
-        return self.prompt_tokens + self.body.max_tokens
+        return self.prompt_tokens + self.body.most_answer_tokens()
 
     def submitted(self, reply_to: ReplyAddress) -> TaskSubmitted:
         return TaskSubmitted(

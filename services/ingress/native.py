@@ -15,7 +15,7 @@ from services.ingress.errors import ClientLeft
 from services.ingress.headers import RequestHeaders
 from services.ingress.ingress import Ingress
 from services.ingress.journal import Facts
-from services.ingress.requests import TaskRequest
+from services.ingress.task_request import TaskRequest
 from services.ingress.understanding import Heard, hear, understand
 from shared.domain.task import TaskId
 

@@ -1,4 +1,4 @@
-"""What clients may ask for: the OpenAI API as far as it is implemented, and native tasks."""
+"""What clients may ask for: the OpenAI API, as far as it is implemented."""
 
 import json
 import re
@@ -9,15 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from services.ingress.fields import passed_on
-from services.ingress.headers import known_kind
 from shared.domain.errors import InvalidRequest
-from shared.domain.task import Promise
 from shared.messages.body import Body, ChatMessage
 
 _MOST_STOPS: Final = 16
-_INT64: Final = 2**63
+INT64: Final = 2**63
 _COMPLETION_TOKENS: Final = 16  # as the OpenAI API has it
-_ANSWER_TOKENS: Final = 1024
+ANSWER_TOKENS: Final = 1024
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 # Before and after everybody who did not say anything.
 _TIERS: Final = {"auto": 0, "default": 0, "flex": 10, "priority": -10}
@@ -28,7 +26,6 @@ _NO_NUMBERS: Final = (b"NaN", b"Infinity")
 
 _Stop = Annotated[str, Field(min_length=1, max_length=1024)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
-_Milliseconds = Annotated[float, Field(gt=0, le=86_400_000, allow_inf_nan=False)]
 
 
 class _StreamOptions(BaseModel):
@@ -44,10 +41,10 @@ class Request(BaseModel):
     __pydantic_extra__: dict[str, JsonValue]
 
     model: str | None = Field(default=None, min_length=1, max_length=256)
-    max_tokens: int | None = Field(default=None, ge=1, lt=_INT64)
+    max_tokens: int | None = Field(default=None, ge=1, lt=INT64)
     temperature: _Number | None = Field(default=None, ge=0, le=2)
     top_p: _Number | None = Field(default=None, gt=0, le=1)
-    seed: int | None = Field(default=None, ge=-_INT64, lt=_INT64)
+    seed: int | None = Field(default=None, ge=-INT64, lt=INT64)
     stop: _Stop | Annotated[tuple[_Stop, ...], Field(max_length=_MOST_STOPS)] | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
@@ -104,7 +101,7 @@ class CompletionRequest(Request):
 
 class ChatRequest(Request):
     messages: tuple[ChatMessage, ...] = Field(min_length=1, max_length=10_000)
-    max_completion_tokens: int | None = Field(default=None, ge=1, lt=_INT64)
+    max_completion_tokens: int | None = Field(default=None, ge=1, lt=INT64)
 
     def body(self) -> Body:
         """Raises InvalidRequest."""
@@ -112,60 +109,7 @@ class ChatRequest(Request):
         return Body(
             route="chat",
             messages=self.messages,
-            max_tokens=self.max_completion_tokens or self.max_tokens or _ANSWER_TOKENS,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            seed=self.seed,
-            stop=self.stops(),
-            extra=passed_on(self.__pydantic_extra__),
-        )
-
-
-class OwnPromise(BaseModel):
-    """The native API's way to say what the SLO headers say."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    ttft_ms: _Milliseconds | None = None
-    tpot_ms: _Milliseconds | None = None
-    e2e_ms: _Milliseconds | None = None
-
-    def promise(self) -> Promise | None:
-        limits_ms = (self.ttft_ms, self.tpot_ms, self.e2e_ms)
-        if limits_ms == (None, None, None):
-            return None
-        ttft_s, tpot_s, e2e_s = (None if limit is None else limit / 1000 for limit in limits_ms)
-        return Promise(ttft_s=ttft_s, tpot_s=tpot_s, e2e_s=e2e_s)
-
-
-class TaskRequest(Request):
-    kind: str | None = Field(default=None, max_length=128)
-    code: str | None = None
-    instruction: str | None = None
-    language: str | None = Field(default=None, max_length=64)
-    target_language: str | None = Field(default=None, max_length=64)
-    promise: OwnPromise | None = None
-    session: str | None = Field(default=None, min_length=1, max_length=255)
-
-    def named_kind(self) -> str | None:
-        """Raises UnknownTaskKind."""
-        return None if self.kind is None else known_kind(self.kind, param="kind")
-
-    def body(self) -> Body:
-        """Raises InvalidRequest."""
-        if not self.code and not self.instruction:
-            raise InvalidRequest(
-                "there is nothing to do; send `code` or `instruction`", param="code"
-            )
-        if self.kind == "translation" and not self.target_language:
-            raise InvalidRequest("a translation needs to know into what", param="target_language")
-        return Body(
-            route="tasks",
-            code=self.code,
-            instruction=self.instruction,
-            language=self.language,
-            target_language=self.target_language,
-            max_tokens=self.max_tokens or _ANSWER_TOKENS,
+            max_tokens=self.max_completion_tokens or self.max_tokens or ANSWER_TOKENS,
             temperature=self.temperature,
             top_p=self.top_p,
             seed=self.seed,
@@ -192,7 +136,7 @@ def _prompt(given: str | list[JsonValue] | None) -> tuple[str | None, list[JsonV
 
 def _are_token_ids(given: list[JsonValue]) -> bool:
     return bool(given) and all(
-        isinstance(each, int) and not isinstance(each, bool) and 0 <= each < _INT64
+        isinstance(each, int) and not isinstance(each, bool) and 0 <= each < INT64
         for each in given
     )
 

@@ -8,7 +8,8 @@ from services.ingress.asked import Asked
 from services.ingress.call import Call
 from services.ingress.headers import RequestHeaders
 from services.ingress.ingress import Ingress, new_task_id
-from services.ingress.requests import ChatRequest, CompletionRequest, Request, TaskRequest
+from services.ingress.requests import ChatRequest, CompletionRequest, Request
+from services.ingress.task_request import TaskRequest
 from services.ingress.tenants import Tenant
 from shared.domain.task import Promise
 from shared.tasks import TASKS
@@ -92,6 +93,8 @@ def _named(heard: Heard, request: Request) -> tuple[str | None, Promise | None, 
 def _promise(
     heard: Heard, kind: str | None, own: Promise | None, request: Request
 ) -> Promise | None:
+    if isinstance(request, TaskRequest):
+        own = request.owed(own)
     # Only who waits for the whole answer hangs up when it does not come.
     waits = not request.stream and not isinstance(request, TaskRequest)
     return resolve(

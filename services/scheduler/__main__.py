@@ -7,6 +7,7 @@ from services.scheduler.reign import Candidate, Throne
 from services.scheduler.settings import SchedulerSettings
 from shared.adapters.clock import SystemClock
 from shared.adapters.kafka_from_settings import connect_kafka
+from shared.adapters.parser_process import ParserProcess
 from shared.adapters.profiles import load_profile
 from shared.adapters.redis_connection import connect_redis
 from shared.adapters.redis_queue import RedisDeadlineQueue
@@ -48,6 +49,7 @@ async def main() -> None:
                 leader_ttl_s=settings.leader_ttl_s,
                 knobs=settings.knobs(),
                 foresight=settings.foresight(),
+                parser=ParserProcess(),
                 new_backlog=lambda: Backlog(policy=POLICIES[settings.policy](), cost=cost),
             ),
         )

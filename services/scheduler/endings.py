@@ -5,15 +5,18 @@ import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
+from services.scheduler.answers import Answers
 from services.scheduler.measures import Measures
 from services.scheduler.mirror import Mirror
+from shared.domain.chain import Stage
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.domain.fence import NO_FENCE
 from shared.domain.outcome import DropReason, Outcome
 from shared.domain.task import Task, TaskId
 from shared.messages.bus import Bus, Position
-from shared.messages.catalogue import AttemptEnded, TaskEnded, TaskRevoked
+from shared.messages.catalogue import AttemptEnded, TaskClassified, TaskEnded, TaskRevoked
+from shared.messages.pool import DeadLettered
 from shared.scheduling.queue import DeadlineQueue, Lease
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,8 @@ class Endings:
         )
         if not await self._settle(ending, by_attempt=True):
             return False
-        self.mirror.settled_s += self.mirror.backlog.cost.work_s(task)
+        backlog = self.mirror.backlog
+        self.mirror.settled_s += backlog.guard.work_s(task, backlog.cost)
         return True
 
     async def give_up(
@@ -73,14 +77,54 @@ class Endings:
 
         `is_refused`: no engine of the pool would ever take it.
         """
-        ending = self._ending(task, outcome).model_copy(
+        accepted = self.mirror.links.accepted(task)
+        if accepted is None:
+            return False
+        ending = self._ending(accepted, outcome).model_copy(
             update={
+                "attempts": task.attempts,
                 "error": error,
                 "is_refused": is_refused,
                 "retry_after_s": self._wait_s(task) if outcome is Outcome.SHED else None,
             }
         )
         return await self._settle(ending, by_attempt=False)
+
+    async def finish_chain(self, chain: Task, answers: Answers, stages: tuple[Stage, ...]) -> bool:
+        """All its steps were answered that had to be: on time or late."""
+        last = max(answers.all, key=lambda answer: answer.ended_at)
+        e2e_s = last.ended_at - chain.received_at
+        usage = answers.usage()
+        kept = chain.promise.is_kept(
+            ttft_s=e2e_s, e2e_s=e2e_s, output_tokens=usage.completion_tokens
+        )
+        ending = self._ending(chain, Outcome.COMPLETED if kept else Outcome.LATE).model_copy(
+            update={
+                "fence": last.fence,
+                "e2e_s": e2e_s,
+                "usage": usage,
+                "finish_reason": answers.all[-1].finish_reason,
+                "attempts": len(answers.all),
+                "steps": answers.told(stages),
+            }
+        )
+        return await self._settle(ending, by_attempt=False)
+
+    async def dead_letter(self, task: Task, reason: str) -> None:
+        """It was started too often."""
+        position = self.mirror.origins.get(task.accepted_id)
+        await self.bus.publish(
+            DeadLettered(
+                source_topic=position.topic if position else TaskClassified.base_topic,
+                source_partition=position.partition if position else -1,
+                source_offset=position.offset if position else -1,
+                reason=f"started {task.attempts} times; the last time {reason}",
+                at=self.clock.now(),
+                task_id=task.accepted_id,
+                traceparent=task.traceparent,
+            )
+        )
+        await self.give_up(task, Outcome.DEAD_LETTERED, error=reason)
 
     async def resume(self, endings: Sequence[tuple[TaskId, bytes]]) -> None:
         """Tell what an earlier leader settled and may not have told."""
@@ -101,17 +145,19 @@ class Endings:
 
     async def _settle(self, ending: TaskEnded, *, by_attempt: bool) -> bool:
         fence = ending.fence if by_attempt else None
-        is_first = await self.queue.settle(ending.task_id, fence, ending.encode())
+        steps = self.mirror.links.steps_of(ending.task_id)
+        is_first = await self.queue.settle(ending.task_id, fence, ending.encode(), steps)
         if by_attempt and not is_first:
             return False
         # If another was first, it has ended too.
-        held = self.mirror.forget(ending.task_id)
+        gone = [self.mirror.forget(task_id) for task_id in (*steps, ending.task_id)]
         self.mirror.changed.set()
         if is_first:
             self.measures.ended(ending)
             await self._tell(ending)
-        if held is not None and not by_attempt:
-            await self.revoke(held.lease)
+        for held in gone:
+            if held is not None and not by_attempt:
+                await self.revoke(held.lease)
         return is_first
 
     async def revoke(self, lease: Lease) -> None:

@@ -42,7 +42,7 @@ class Measures:
             max(0.0, now - task.received_at),
             {names.KIND: kind, names.LATENCY_CLASS: task.latency_class.value},
         )
-        _queue_span(task, now)
+        _span(names.SPAN_QUEUE, task, now)
 
     def stepped(self, duration_s: float, guard: Guard) -> None:
         instruments.step_duration.record(duration_s)
@@ -73,12 +73,21 @@ class Measures:
         for question, count in lapses.items():
             instruments.fallbacks.add(count, {names.REASON: question})
 
+    def step_over(self, step: Task, ended_at: float) -> None:
+        _span(names.SPAN_STEP, step, ended_at)
 
-def _queue_span(task: Task, now: float) -> None:
+
+def _span(name: str, task: Task, end_at: float) -> None:
+    """From when it could begin."""
+    of_chain = {} if task.step is None else {names.STEP: str(task.step), names.KIND: task.kind}
     record_span(
-        names.SPAN_QUEUE,
+        name,
         parent=task.traceparent,
         start_at=task.received_at,
-        end_at=now,
-        attributes={names.TASK_ID: task.id, names.SLACK_S: task.deadline_at - now},
+        end_at=end_at,
+        attributes={
+            names.TASK_ID: task.accepted_id,
+            names.SLACK_S: task.deadline_at - end_at,
+            **of_chain,
+        },
     )

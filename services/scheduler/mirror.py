@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.scheduler.fleet import Fleet, Seat
+from services.scheduler.links import Links
 from shared.domain.fence import Fence
 from shared.domain.task import LatencyClass, Task, TaskId
 from shared.messages.bus import Position
@@ -66,6 +67,7 @@ class Mirror:
     held: dict[TaskId, Held] = field(default_factory=dict)
     by_worker: defaultdict[str, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
     unheard: defaultdict[str, dict[TaskId, Held]] = field(default_factory=lambda: defaultdict(dict))
+    links: Links = field(default_factory=Links)
     sessions: defaultdict[str, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
     origins: dict[TaskId, Position | None] = field(default_factory=dict)
     sizes: dict[TaskId, int] = field(default_factory=dict)
@@ -80,20 +82,23 @@ class Mirror:
     def wait(self, task: Task, *, origin: Position | None, size: int) -> None:
         """It waits in the store."""
         self.release(task.id)
-        self.backlog.add(task)
-        self.typical[task.latency_class] = task
+        # A chain itself is never run: its steps are.
+        if not task.stages:
+            self.backlog.add(task)
+            self.typical[task.latency_class] = task
         self._remember(task, origin, size)
 
     def wait_again(self, task: Task) -> None:
         """It waits in the store after some worker had it, unless it ended meanwhile."""
         if task.id in self.held:
-            self.wait(task, origin=self.origins[task.id], size=self.sizes[task.id])
+            self.wait(task, origin=self.origins.get(task.id), size=self.sizes[task.id])
 
     def note(self, entry: Entry, put: Put, position: Position) -> None:
         """What became of a record that was put into the store."""
         if put is Put.QUEUED:
             self.wait(entry.task, origin=position, size=len(entry.body))
-            self.arrived_s += self.backlog.guard.work_s(entry.task, self.backlog.cost)
+            if not entry.task.stages:
+                self.arrived_s += self.backlog.guard.work_s(entry.task, self.backlog.cost)
         elif entry.task.id in self.origins:
             # Read again after a failover: now its place in Kafka is known.
             self.origins[entry.task.id] = position
@@ -132,6 +137,7 @@ class Mirror:
         task = self.task(task_id)
         if task and task.session:
             self._leave(task.session, task_id)
+        self.links.forget(task_id, task)
         self.backlog.remove(task_id)
         self.arrivals.cancelled.discard(task_id)
         self.origins.pop(task_id, None)
@@ -140,7 +146,7 @@ class Mirror:
 
     def task(self, task_id: TaskId) -> Task | None:
         held = self.held.get(task_id)
-        return held.task if held else self.backlog.get(task_id)
+        return held.task if held else self.backlog.get(task_id) or self.links.chains.get(task_id)
 
     def superseded(self, session: str) -> list[Task]:
         """Living completions of this editor session, all but the newest."""
@@ -198,7 +204,10 @@ class Mirror:
         )
 
     def _remember(self, task: Task, origin: Position | None, size: int) -> None:
-        self.origins[task.id] = origin
+        self.links.note(task)
+        # A step lies nowhere in Kafka: its chain does, for as long as it lives.
+        if task.step is None:
+            self.origins[task.id] = origin
         self.queued_bytes += size - self.sizes.get(task.id, 0)
         self.sizes[task.id] = size
         if task.supersedes and task.session:

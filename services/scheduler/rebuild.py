@@ -59,18 +59,21 @@ class Rebuild:
             if task_id in running:
                 await self.queue.adopt(entry, running[task_id])
         await self.queue.put([entry for task_id, entry in living.items() if task_id not in running])
-        await self._end_again({i: ended[i] for i in ended.keys() & (held | accepted.unread)})
+        again = {i: ended[i] for i in ended.keys() & (held | accepted.unread)}
+        await self._end_again(again, _steps_in(kept))
         await self.queue.seal()
         instruments.rebuilds.add(1, {names.MODEL: self.model})
         log.info("store rebuilt from Kafka", extra={"tasks": len(living)})
         return await self.queue.open(epoch)
 
-    async def _end_again(self, ended: Mapping[TaskId, bytes]) -> None:
+    async def _end_again(
+        self, ended: Mapping[TaskId, bytes], steps: Mapping[TaskId, Sequence[TaskId]]
+    ) -> None:
         """The store forgot that these have ended; otherwise they would run once more."""
         for task_id, ending in ended.items():
             # What is not queued can be settled once it is barred.
             await self.queue.bar(task_id)
-            await self.queue.settle(task_id, None, ending)
+            await self.queue.settle(task_id, None, ending, steps.get(task_id, ()))
         await self.queue.told(tuple(ended))
 
     async def _accepted(self) -> _Accepted:
@@ -134,3 +137,12 @@ class Rebuild:
             to_partition=report.to_partition or 0,
             at=self.clock.now(),
         )
+
+
+def _steps_in(kept: Snapshot) -> Mapping[TaskId, Sequence[TaskId]]:
+    """The steps that wait or run, by chain."""
+    steps: dict[TaskId, list[TaskId]] = {}
+    for task in (*kept.waiting, *(task for task, _ in kept.running)):
+        if task.step is not None:
+            steps.setdefault(task.step.chain, []).append(task.id)
+    return steps

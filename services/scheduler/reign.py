@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from services.scheduler.chains import Chains, Parser
 from services.scheduler.endings import Endings
 from services.scheduler.fleet import Fleet
 from services.scheduler.measures import Measures
@@ -40,6 +41,7 @@ class Candidate:
     leader_ttl_s: float
     knobs: Knobs
     new_backlog: Callable[[], Backlog]
+    parser: Parser
     foresight: Foresight = field(default_factory=Foresight)
 
 
@@ -103,6 +105,7 @@ class Throne:
             snapshot = await self._opened(epoch)
             scheduler = await self._scheduler(snapshot)
             await scheduler.endings.resume(snapshot.endings)
+            await scheduler.chains.resume(snapshot.answers)
             watch = Watch(
                 scheduler=scheduler,
                 replies=self.replies,
@@ -154,6 +157,7 @@ class Throne:
             bus=self.bus,
             mirror=mirror,
             endings=endings,
+            chains=Chains(queue=self.queue, endings=endings, parser=self.candidate.parser),
             knobs=self.candidate.knobs,
         )
 

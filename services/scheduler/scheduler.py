@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from services.scheduler.chains import Chains
 from services.scheduler.endings import Endings
 from services.scheduler.entries import entry_of
 from services.scheduler.fleet import wire_name
@@ -50,6 +51,7 @@ class Scheduler:
     bus: Bus
     mirror: Mirror
     endings: Endings
+    chains: Chains
     knobs: Knobs
 
     async def enqueue(self, records: Sequence[Record[TaskClassified]]) -> None:
@@ -163,10 +165,11 @@ class Scheduler:
         if self.mirror.speaker(held.task.id, held.lease.fence) is None:
             return  # It ended meanwhile, or somebody else took it back.
         task = replace(held.task, attempts=held.task.attempts + (1 if is_start else 0))
-        if held.streamed:
+        # What a step says reaches no client before the chain is done.
+        if held.streamed and task.step is None:
             await self.endings.give_up(task, Outcome.FAILED, error=f"{reason} after it had begun")
         elif task.attempts >= self.knobs.attempts:
-            await self._dead_letter(task, reason)
+            await self.endings.dead_letter(task, reason)
         elif await self.queue.requeue(task, held.lease.fence):
             self.mirror.wait_again(task)
             self.mirror.changed.set()
@@ -190,6 +193,8 @@ class Scheduler:
         if put is Put.CANCELLED or self.mirror.arrivals.is_cancelled(task.id):
             await self.endings.give_up(task, Outcome.CANCELLED)
             return
+        if task.stages:
+            await self.chains.begin(task)
         if task.supersedes and task.session is not None:
             for older in self.mirror.superseded(task.session):
                 await self.endings.give_up(older, Outcome.SUPERSEDED)
@@ -257,31 +262,18 @@ class Scheduler:
             return
         held.streamed |= attempt.first_token_at is not None
         match attempt.result:
-            case Attempt.COMPLETED:
+            case Attempt.COMPLETED if held.task.step is None:
                 await self.endings.finish(held.task, attempt)
+            case Attempt.COMPLETED if attempt.output is not None:
+                await self.chains.conclude(held.task, attempt)
             case Attempt.REFUSED:
                 await self.endings.give_up(
                     held.task, Outcome.FAILED, error=attempt.error, is_refused=True
                 )
-            case Attempt.FAILED:
-                await self.take_back(held, reason=attempt.error or "the engine failed")
+            case Attempt.FAILED | Attempt.COMPLETED:
+                await self.take_back(held, reason=attempt.error or "it brought no answer back")
             case Attempt.RETURNED | Attempt.ABORTED:
                 await self.take_back(held, reason="the worker gave it back", is_start=False)
-
-    async def _dead_letter(self, task: Task, reason: str) -> None:
-        position = self.mirror.origins.get(task.id)
-        await self.bus.publish(
-            DeadLettered(
-                source_topic=position.topic if position else TaskClassified.base_topic,
-                source_partition=position.partition if position else -1,
-                source_offset=position.offset if position else -1,
-                reason=f"started {task.attempts} times; the last time {reason}",
-                at=self._now(),
-                task_id=task.id,
-                traceparent=task.traceparent,
-            )
-        )
-        await self.endings.give_up(task, Outcome.DEAD_LETTERED, error=reason)
 
     async def _admit(self, report: WorkerReported, to_partition: int) -> None:
         await self.bus.publish(

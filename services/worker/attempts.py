@@ -3,21 +3,21 @@
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 from services.worker import measures
-from services.worker.engine import Engine, EngineDied, EngineError, EngineRefused
+from services.worker.engine import Engine, EngineDied, EngineError, EngineRefused, Piece
 from services.worker.rendering import job_of
 from services.worker.roster import Run
-from services.worker.speedometer import Recording
 from services.worker.token_stream import LeaseRanOut, Sender, TokensLost, TokenStream
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.domain.outcome import Attempt
 from shared.messages.bus import Bus
 from shared.messages.catalogue import AttemptEnded, TaskRevoked
+from shared.tasks.chain import MOST_OUTPUT_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,6 @@ class Attempts:
     clock: Clock
     sender: Sender
 
-    recording: Recording = field(default_factory=Recording)
     async def stream(self, run: Run) -> Verdict:
         """Run it in the engine, sending pieces as they come."""
         if run.is_stopped():
@@ -49,10 +48,8 @@ class Attempts:
         measures.started(run, run.started_at)
         stream = self.sender.open(run)
         try:
-        held = self.engine.load()
             await self._pump(run, stream)
         except asyncio.CancelledError:
-            self.recording.served(run, held)
             if not run.is_stopped():
                 raise
         except EngineRefused as error:
@@ -102,8 +99,10 @@ class Attempts:
         async with aclosing(self.engine.generate(job)) as pieces:
             async for piece in pieces:
                 await stream.push(piece)
+                _note_answer(run, piece)
 
     def _ended(self, run: Run, result: Attempt, error: str | None) -> AttemptEnded:
+        is_answered = result is Attempt.COMPLETED
         return AttemptEnded(
             task_id=run.task.id,
             fence=run.dispatched.fence,
@@ -116,6 +115,21 @@ class Attempts:
             usage=run.usage,
             finish_reason=run.finish_reason,
             error=error,
+            output="".join(run.answer.texts) if is_answered and run.answer is not None else None,
+        )
+
+
+def _note_answer(run: Run, piece: Piece) -> None:
+    """Raises EngineRefused for an answer that is too long to be asked about."""
+    if run.answer is None:
+        return
+    run.answer.add(piece.text)
+    if run.answer.size_bytes > MOST_OUTPUT_BYTES:
+        raise EngineRefused(
+            f"a step of the chain answered more than {MOST_OUTPUT_BYTES} bytes; "
+            "ask for less with `max_tokens`",
+            is_permanent=True,
+            status=400,
         )
 
 

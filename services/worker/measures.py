@@ -54,7 +54,8 @@ def _hop(
         start_at=start_at,
         end_at=end_at,
         attributes={
-            names.TASK_ID: run.task.id,
+            names.TASK_ID: run.task.accepted_id,
+            **({} if run.task.step is None else {names.STEP: str(run.task.step)}),
             names.WORKER: run.dispatched.worker,
             names.FENCE: str(run.dispatched.fence),
             names.SLACK_S: slack_s,

@@ -28,6 +28,18 @@ class Identity:
         return f"{self.name}/{self.incarnation}"
 
 
+@dataclass(slots=True)
+class Answer:
+    """What a step of a chain says, for the steps after it."""
+
+    texts: list[str] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def add(self, text: str) -> None:
+        self.texts.append(text)
+        self.size_bytes += len(text.encode("utf-8", "replace"))
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Run:
     """One attempt on this worker. `leased_until` is monotonic, the other instants are epochs.
@@ -49,6 +61,7 @@ class Run:
     stopped_as: Attempt | None = None
     is_disowned: bool = False
     undelivered: str | None = None
+    answer: Answer | None = None
     runner: asyncio.Task[None] | None = None
 
     @property

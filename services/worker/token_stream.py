@@ -89,7 +89,7 @@ class TokenStream:
         run, is_first = self.run, self.sequence == 0
         started_at = run.received_at if run.started_at is None else run.started_at
         return TokensProduced(
-            task_id=run.task.id,
+            task_id=run.task.accepted_id,
             fence=run.dispatched.fence,
             worker=run.dispatched.worker,
             reply_to=run.task.reply_to,
@@ -104,6 +104,7 @@ class TokenStream:
             kind=run.task.kind if is_first else None,
             latency_class=run.task.latency_class if is_first else None,
             produced_at=self.sender.clock.now(),
+            step=run.task.step,
         )
 
 

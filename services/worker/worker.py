@@ -13,7 +13,6 @@ from services.worker.feeder import Gate
 from services.worker.inbox import Inbox
 from services.worker.reporter import Reporter
 from services.worker.roster import Answer, Identity, Roster, Run, job_id_of
-from services.worker.speedometer import Recording
 from services.worker.token_stream import Sender
 from shared.domain.clock import Clock
 from shared.domain.outcome import Attempt
@@ -40,28 +39,13 @@ class Worker:
     runners: "Runners"
 
     @classmethod
-    def of(
-        cls,
-        *,
-        me: Identity,
-        bus: Bus,
-        engine: Engine,
-        clock: Clock,
-        feeder: Feeder,
-        recording: Recording | None = None,
-    ) -> Self:
+    def of(cls, *, me: Identity, bus: Bus, engine: Engine, clock: Clock, feeder: Feeder) -> Self:
         roster = Roster()
         inbox = Inbox(me=me, bus=bus, roster_changed=roster.changed)
         sender = Sender(bus=bus, clock=clock)
         gate = Gate(feeder=feeder, engine=engine, clock=clock, roster=roster)
         return cls(
-            attempts=Attempts(
-                engine=engine,
-                bus=bus,
-                clock=clock,
-                sender=sender,
-                recording=recording or Recording(),
-            ),
+            attempts=Attempts(engine=engine, bus=bus, clock=clock, sender=sender),
             inbox=inbox,
             reporter=Reporter(me=me, bus=bus, clock=clock, gate=gate, roster=roster, inbox=inbox),
             gate=gate,
@@ -107,6 +91,7 @@ class Worker:
                         dispatched=message,
                         received_at=now,
                         leased_until=monotonic + message.lease_s,
+                        answer=None if message.task.step is None else Answer(),
                     )
                 )
         self.feed()

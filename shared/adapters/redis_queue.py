@@ -142,8 +142,8 @@ class RedisDeadlineQueue:
     async def keep(self, step: Task, fence: Fence, answer: bytes) -> Mapping[TaskId, bytes] | None:
         keys, of_chain = self._keys, self._keys.answers(step.accepted_id)
         places = [keys.epoch, keys.facts, keys.leases, keys.body(step.id), of_chain]
-        facts = [self._epoch, step.id, str(fence), encode_body(answer), self._body_ttl_s]
-        (kept,) = await self._act([("keep", places, facts)])
+        act = (self._epoch, step.id, str(fence), encode_body(answer), self._body_ttl_s)
+        (kept,) = await self._act([("keep", places, act)])
         if kept is None:
             return None
         pairs = iter(cast(list[bytes], kept))

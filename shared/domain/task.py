@@ -80,6 +80,9 @@ class Step:
     branch: int = 0
     spare_s: float = 0.0
 
+    def __str__(self) -> str:
+        return f"{self.stage}.{self.branch}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:

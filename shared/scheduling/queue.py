@@ -107,7 +107,7 @@ class DeadlineQueue(Protocol):
         ...
 
     async def keep(self, step: Task, fence: Fence, answer: bytes) -> Mapping[TaskId, bytes] | None:
-        """A step of a chain is over, if the lease still has this fence: it is gone, its answer kept.
+        """A step of a chain is over, if the lease still has this fence; its answer is kept.
 
         All answers of its chain so far, by step; None where somebody else speaks for the step.
         """

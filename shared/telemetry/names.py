@@ -105,6 +105,7 @@ SPAN_QUEUE: Final = "queue"  # scheduler: received -> claimed or given up
 SPAN_DISPATCH: Final = "dispatch"  # worker: claimed by the scheduler -> received by the worker
 SPAN_FEED: Final = "feed"  # worker: received -> handed to the engine
 SPAN_ENGINE: Final = "engine"  # worker: handed to the engine -> last token
+SPAN_STEP: Final = "step"  # scheduler: a step of a chain could begin -> its last token
 SPAN_FIRST_BYTE: Final = "first_byte"  # ingress: first token left the worker -> written
 SPAN_LAST_BYTE: Final = "last_byte"  # ingress: last token left the worker -> written
 SPAN_SETTLE: Final = "settle"  # scheduler: attempt over -> ending published

@@ -23,6 +23,7 @@ from shared.messages.catalogue import (
 )
 from shared.messages.message import Message
 from shared.messages.pool import RunningTask, WorkerAdmitted, WorkerReported
+from shared.tasks.parsing import parses
 from tests.builders import HERE, a_backlog
 from tests.stories.outages import LeapingClock, Outage, OutageBus, OutageQueue
 
@@ -37,6 +38,13 @@ class LiveIngresses:
 
     async def live(self) -> dict[int, str]:
         return self.leases
+
+
+class ParserHere:
+    """No process is started in a story."""
+
+    async def parses(self, language: str, answer: str) -> bool:
+        return parses(language, answer)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +93,7 @@ class Pool:
                 leader_ttl_s=2.0,
                 knobs=self.knobs,
                 new_backlog=lambda: a_backlog(policy=self.policy),
+                parser=ParserHere(),
             ),
         )
         self.thrones[name] = asyncio.create_task(throne.stand())
@@ -168,7 +177,9 @@ class ScriptedWorker:
         self.running[dispatched.task.id] = dispatched
         return dispatched
 
-    async def end(self, task_id: str, result: Attempt = Attempt.COMPLETED) -> None:
+    async def end(
+        self, task_id: str, result: Attempt = Attempt.COMPLETED, *, output: str | None = None
+    ) -> None:
         dispatched = self.running.pop(TaskId(task_id))
         now = self.pool.clock.now()
         await self.pool.bus.publish(
@@ -182,6 +193,7 @@ class ScriptedWorker:
                 last_token_at=now if result is Attempt.COMPLETED else None,
                 usage=Usage(prompt_tokens=10, completion_tokens=8),
                 error=None if result is Attempt.COMPLETED else "the engine said no",
+                output=output,
             )
         )
 

@@ -1,0 +1,331 @@
+"""A chain is one task to its client: one deadline, one ending, whatever happens to its steps."""
+
+import asyncio
+
+import pytest
+
+from shared.domain.outcome import Attempt, Outcome
+from shared.messages.catalogue import TaskDispatched, TaskEnded
+from shared.messages.pool import DeadLettered
+from shared.telemetry import names
+from shared.telemetry.tracing import Memory, keep_spans
+from tests.stories.chains import CODE, DRAFT, PARTS, REPAIR, SUMMARY, WHOLE, begin, ended, taken
+from tests.stories.scheduling import Pool, ScriptedWorker, revoked
+
+
+def asked(dispatched: TaskDispatched) -> str:
+    return dispatched.body.messages[-1].text()
+
+
+async def test_what_a_step_answers_is_asked_about_in_the_next_one() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT)
+
+        first = await worker.take("chain.0.0")
+        await worker.end("chain.0.0", output="adds one to {input}")
+        second = await worker.take("chain.1.0")
+        await worker.end("chain.1.0", output="def g(x): ...")
+        ending = await ended(pool)
+
+        assert asked(first) == f"Sum up: {CODE}"
+        assert asked(second) == f"To Python, knowing adds one to {{input}}: {CODE}"
+        assert ending.outcome is Outcome.COMPLETED
+        assert [(step.name, step.is_answer) for step in ending.steps] == [
+            ("summary", False),
+            ("draft", True),
+        ]
+        assert ending.fence == second.fence
+        assert ending.usage is not None
+        assert ending.usage.completion_tokens == 16
+
+
+async def test_what_is_left_is_split_anew_after_each_step() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        chain = await begin(pool, SUMMARY, DRAFT)
+
+        first = (await worker.take("chain.0.0")).task
+        await worker.end("chain.0.0", output="short")
+        second = (await worker.take("chain.1.0")).task
+
+        assert chain.received_at < first.deadline_at < chain.deadline_at - 10
+        assert second.deadline_at == pytest.approx(chain.deadline_at)
+        assert first.spare_s > 5
+
+
+async def test_side_by_side_steps_run_together_and_meet_in_the_next() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, PARTS, WHOLE)
+        for branch in (2, 0, 1):
+            await worker.take(f"chain.0.{branch}")
+
+        await worker.end("chain.0.2", output="third")
+        await worker.end("chain.0.0", output="first")
+        await asyncio.sleep(0.2)
+        before = len(worker.mine())
+        await worker.end("chain.0.1", output="second")
+        overview = await worker.take("chain.1.0")
+        await worker.end("chain.1.0", output="all of it")
+
+        assert before == 3
+        assert asked(overview) == "All: first\n\nsecond\n\nthird"
+        assert (await ended(pool)).outcome is Outcome.COMPLETED
+
+
+async def test_code_that_parses_is_not_mended() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT, REPAIR)
+        await worker.take("chain.0.0")
+        await worker.end("chain.0.0", output="adds one")
+
+        await worker.take("chain.1.0")
+        await worker.end("chain.1.0", output="```python\ndef g(x):\n    return x + 1\n```")
+        ending = await ended(pool)
+
+        assert [step.name for step in ending.steps if step.is_answer] == ["draft"]
+
+
+async def test_code_that_does_not_parse_is_mended() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT, REPAIR)
+        await worker.take("chain.0.0")
+        await worker.end("chain.0.0", output="adds one")
+        await worker.take("chain.1.0")
+        await worker.end("chain.1.0", output="def g(x) return")
+
+        repair = await worker.take("chain.2.0")
+        await worker.end("chain.2.0", output="def g(x): return x")
+        ending = await ended(pool)
+
+        assert asked(repair) == "Mend: def g(x) return"
+        assert [step.name for step in ending.steps if step.is_answer] == ["repair"]
+
+
+async def test_a_chain_answered_after_its_promise_is_late() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT, e2e_s=4)
+        await worker.take("chain.0.0")
+        await asyncio.sleep(5)
+        await worker.end("chain.0.0", output="slow")
+        await worker.take("chain.1.0")
+        await worker.end("chain.1.0", output="done")
+
+        assert (await ended(pool)).outcome is Outcome.LATE
+
+
+async def test_a_cancelled_chain_takes_all_its_steps_with_it() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool, slots=2).start()
+        await begin(pool, PARTS, WHOLE)
+        running = [(await worker.take(f"chain.0.{branch}")).task.id for branch in (0, 1)]
+
+        await pool.cancel("chain")
+        ending = await ended(pool)
+        for task_id in running:
+            await worker.end(task_id, Attempt.ABORTED)
+        await asyncio.sleep(1)
+
+        assert ending.outcome is Outcome.CANCELLED
+        assert revoked(pool) == set(running)
+        assert len(worker.mine()) == 2, "the third was never started"
+        assert not pool.store.tasks
+        assert pool.outcomes() == {"chain": Outcome.CANCELLED}
+
+
+async def test_a_chain_cancelled_before_it_came_begins_nothing() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.cancel("chain")
+        await asyncio.sleep(0.1)
+
+        await begin(pool, PARTS, WHOLE)
+        ending = await ended(pool)
+        await asyncio.sleep(1)
+
+        assert ending.outcome is Outcome.CANCELLED
+        assert worker.mine() == []
+
+
+async def test_a_chain_that_has_become_worthless_is_given_up_once_with_all_its_steps() -> None:
+    async with Pool.open() as pool:
+        await begin(pool, PARTS, WHOLE, e2e_s=1, useful_s=3)
+
+        ending = await ended(pool, within_s=5)
+        await asyncio.sleep(1)
+
+        assert ending.outcome is Outcome.EXPIRED
+        assert ending.ended_at - ending.received_at >= 3
+        assert not pool.store.tasks
+        assert len(pool.told(TaskEnded)) == 1
+
+
+async def test_a_step_whose_worker_is_lost_is_asked_again_even_when_it_had_begun_to_speak() -> None:
+    async with Pool.open() as pool:
+        lost = await ScriptedWorker(pool=pool, name="lost").start()
+        await begin(pool, SUMMARY, DRAFT)
+        first = await lost.take("chain.0.0")
+        lost.streamed.add(first.task.id)
+        await asyncio.sleep(0.3)
+        await lost.vanish()
+
+        other = await ScriptedWorker(pool=pool, name="other").start()
+        await other.take("chain.0.0")
+        await other.end("chain.0.0", output="again")
+        await other.take("chain.1.0")
+        await other.end("chain.1.0", output="done")
+
+        assert (await ended(pool)).outcome is Outcome.COMPLETED
+
+
+async def test_a_step_that_fails_too_often_is_the_end_of_its_chain() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, PARTS, WHOLE)
+        for time in (1, 2, 3):
+            await taken(worker, "chain.0.1", time=time)
+            await worker.end("chain.0.1", Attempt.FAILED)
+        ending = await ended(pool)
+
+        assert ending.outcome is Outcome.DEAD_LETTERED
+        assert [letter.task_id for letter in pool.told(DeadLettered)] == ["chain"]
+        assert not pool.store.tasks
+
+
+async def test_a_worker_of_the_version_before_brings_no_answer_and_is_not_trusted() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT)
+        for time in (1, 2, 3):
+            await taken(worker, "chain.0.0", time=time)
+            await worker.end("chain.0.0")
+
+        ending = await ended(pool)
+        assert ending.outcome is Outcome.DEAD_LETTERED
+        assert "no answer" in (ending.error or "")
+
+
+async def test_an_answer_told_twice_moves_the_chain_once() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT)
+        first = await worker.take("chain.0.0")
+        await worker.end("chain.0.0", output="one")
+        worker.running[first.task.id] = first
+        await worker.end("chain.0.0", output="two")
+        await worker.take("chain.1.0")
+        await asyncio.sleep(0.5)
+
+        assert [one.task.id for one in worker.mine()] == ["chain.0.0", "chain.1.0"]
+
+
+async def test_a_chain_goes_on_when_redis_was_away_between_two_steps() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT)
+        await worker.take("chain.0.0")
+
+        pool.outage.fails["keep"] = 3
+        await worker.end("chain.0.0", output="one")
+        await worker.take("chain.1.0")
+        await worker.end("chain.1.0", output="done")
+
+        assert (await ended(pool)).outcome is Outcome.COMPLETED
+
+
+async def test_a_new_leader_goes_on_where_the_dead_one_left_a_chain() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT)
+        await worker.take("chain.0.0")
+        await worker.end("chain.0.0", output="one")
+        await worker.take("chain.1.0")
+
+        await pool.kill("scheduler-1")
+        await pool.crown("scheduler-2")
+        await worker.end("chain.1.0", output="done")
+
+        ending = await ended(pool, within_s=5)
+        assert ending.outcome is Outcome.COMPLETED
+        assert len(worker.mine()) == 2, "nothing was asked twice"
+
+
+async def test_a_leader_killed_between_two_steps_leaves_a_chain_that_goes_on() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT)
+        first = await worker.take("chain.0.0")
+        await pool.kill("scheduler-1")
+        (step,) = [task for task in pool.store.tasks.values() if task.step is not None]
+        await worker.end("chain.0.0", output="one")
+        pool.store.tasks.pop(step.id)
+        pool.store.leases.pop(step.id)
+        pool.store.answers = {}
+
+        await pool.crown("scheduler-2")
+        again = await taken(worker, "chain.0.0", time=2)
+        assert again.fence > first.fence
+        await worker.end("chain.0.0", output="one")
+        await worker.take("chain.1.0")
+        await worker.end("chain.1.0", output="done")
+
+        assert (await ended(pool, within_s=5)).outcome is Outcome.COMPLETED
+
+
+async def test_a_chain_begins_anew_when_redis_has_lost_its_memory() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT, e2e_s=60)
+        await worker.take("chain.0.0")
+        await worker.end("chain.0.0", output="one")
+        before = await worker.take("chain.1.0")
+        worker.running.clear()
+
+        pool.store.lose_everything()
+        await taken(worker, "chain.0.0", time=2)
+        await worker.end("chain.0.0", output="one more")
+        await taken(worker, "chain.1.0", time=2)
+        await worker.end("chain.1.0", output="done")
+
+        ending = await ended(pool)
+        assert ending.outcome is Outcome.COMPLETED
+        assert ending.fence > before.fence
+
+
+async def test_more_than_can_be_kept_ends_the_chain_with_a_plain_word() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, PARTS, WHOLE)
+        for branch in (0, 1, 2):
+            await worker.take(f"chain.0.{branch}")
+            await worker.end(f"chain.0.{branch}", output="x" * 400_000)
+        ending = await ended(pool)
+
+        assert ending.outcome is Outcome.FAILED
+        assert ending.is_refused
+        assert "1200000 bytes, and 1048576 are kept" in (ending.error or "")
+
+
+async def test_every_step_is_in_the_trace_of_its_chain() -> None:
+    memory = Memory()
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        with keep_spans(memory):
+            await begin(pool, PARTS, WHOLE, traced=True)
+            for branch in (0, 1, 2):
+                await worker.take(f"chain.0.{branch}")
+                await worker.end(f"chain.0.{branch}", output="part")
+            await worker.take("chain.1.0")
+            await worker.end("chain.1.0", output="done")
+            await ended(pool)
+
+    steps = [span for span in memory.spans if span.name == names.SPAN_STEP]
+    assert sorted(str(span.attributes[names.STEP]) for span in steps) == [
+        *("0.0", "0.1", "0.2", "1.0")
+    ]
+    assert {span.attributes[names.TASK_ID] for span in steps} == {"chain"}
+    assert len({span.context.trace_id for span in memory.spans}) == 1
