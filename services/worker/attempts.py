@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
@@ -11,6 +11,7 @@ from services.worker import measures
 from services.worker.engine import Engine, EngineDied, EngineError, EngineRefused, Piece
 from services.worker.rendering import job_of
 from services.worker.roster import Run
+from services.worker.speedometer import Recording
 from services.worker.token_stream import LeaseRanOut, Sender, TokensLost, TokenStream
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
@@ -39,6 +40,7 @@ class Attempts:
     bus: Bus
     clock: Clock
     sender: Sender
+    recording: Recording = field(default_factory=Recording)
 
     async def stream(self, run: Run) -> Verdict:
         """Run it in the engine, sending pieces as they come."""
@@ -47,8 +49,10 @@ class Attempts:
         run.started_at = self.clock.now()
         measures.started(run, run.started_at)
         stream = self.sender.open(run)
+        held = self.engine.load()
         try:
             await self._pump(run, stream)
+            self.recording.served(run, held)
         except asyncio.CancelledError:
             if not run.is_stopped():
                 raise

@@ -13,6 +13,7 @@ from services.worker.feeder import Gate
 from services.worker.inbox import Inbox
 from services.worker.reporter import Reporter
 from services.worker.roster import Answer, Identity, Roster, Run, job_id_of
+from services.worker.speedometer import Recording
 from services.worker.token_stream import Sender
 from shared.domain.clock import Clock
 from shared.domain.outcome import Attempt
@@ -39,13 +40,28 @@ class Worker:
     runners: "Runners"
 
     @classmethod
-    def of(cls, *, me: Identity, bus: Bus, engine: Engine, clock: Clock, feeder: Feeder) -> Self:
+    def of(
+        cls,
+        *,
+        me: Identity,
+        bus: Bus,
+        engine: Engine,
+        clock: Clock,
+        feeder: Feeder,
+        recording: Recording | None = None,
+    ) -> Self:
         roster = Roster()
         inbox = Inbox(me=me, bus=bus, roster_changed=roster.changed)
         sender = Sender(bus=bus, clock=clock)
         gate = Gate(feeder=feeder, engine=engine, clock=clock, roster=roster)
         return cls(
-            attempts=Attempts(engine=engine, bus=bus, clock=clock, sender=sender),
+            attempts=Attempts(
+                engine=engine,
+                bus=bus,
+                clock=clock,
+                sender=sender,
+                recording=recording or Recording(),
+            ),
             inbox=inbox,
             reporter=Reporter(me=me, bus=bus, clock=clock, gate=gate, roster=roster, inbox=inbox),
             gate=gate,
