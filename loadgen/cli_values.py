@@ -36,6 +36,12 @@ def count(text: str) -> int:
     return int(text)
 
 
+def steps(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {text!r}")
+    return int(text)
+
+
 def pair(text: str) -> tuple[float, float]:
     """A:B, both above or at 0."""
     first, colon, second = text.partition(":")

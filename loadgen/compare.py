@@ -5,12 +5,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from multiprocessing import get_context
-from typing import Final
 
+from loadgen.bound.hindsight import hindsight
+from loadgen.bound.promised import is_counted
+from loadgen.bound.upper_bound import upper_bound
 from loadgen.report.figures import Figures, KindFigures
-from loadgen.simulator.playing import Scene, is_infeasible, play
-
-SLO: Final = 0.95
+from loadgen.simulator.playing import Played, Scene, is_infeasible, play
+from loadgen.workloads.arrival import Arrival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,13 @@ class KindRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One policy in one scene. `infeasible` could not have been kept on an idle worker either;
-    `capacity` is what the fleet completes per second when it never runs out of prompts."""
+    """One policy in one scene. `attainment` is over the `counted`: all but those whose client left
+    before anybody could have finished; `infeasible` ones of these need more than an idle worker;
+    `capacity` is what the fleet completes per second when it never runs out of prompts.
+
+    `hindsight` and `upper_bound` are attainments, the same for all policies of a scene, None where
+    they were not asked for; `fairness` is Jain's index over the tenants' attainments.
+    """
 
     policy: str
     workers: int
@@ -45,6 +51,7 @@ class Row:
     arrivals: str
     seed: int
     requests: int
+    counted: int
     attainment: float
     kind_mean: float
     goodput: float
@@ -55,12 +62,24 @@ class Row:
     cancelled: int
     infeasible: int
     useful_utilization: float
+    hindsight: float | None
+    upper_bound: float | None
     capacity: float
+    fairness: float | None
 
     @property
     def feasible_attainment(self) -> float:
         """Of those who could have been kept by anybody."""
-        return min(1.0, self.attainment * self.requests / max(1, self.requests - self.infeasible))
+        feasible = max(1, self.counted - self.infeasible)
+        return min(1.0, self.attainment * self.counted / feasible)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What nobody could have kept more than, and what somebody who knew the future did keep."""
+
+    hindsight: float | None = None
+    upper_bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +104,14 @@ def scenes(
 
 
 def compare(
-    stage: Sequence[Scene], policies: Sequence[str], *, processes: int
+    stage: Sequence[Scene], policies: Sequence[str], *, processes: int, steps: int | None
 ) -> Iterator[list[Compared]]:
-    """One list for each scene, as they are done."""
+    """One list for each scene, as they are done. `steps` of hindsight; None leaves limits out."""
     if processes == 1:
-        yield from (compare_in(scene, policies) for scene in stage)
+        yield from (compare_in(scene, policies, steps=steps) for scene in stage)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(compare_in, scene, policies) for scene in stage]
+        running = [pool.submit(compare_in, scene, policies, steps=steps) for scene in stage]
         try:
             for done in as_completed(running):
                 yield done.result()
@@ -101,18 +120,31 @@ def compare(
                 each.cancel()
 
 
-def compare_in(scene: Scene, policies: Sequence[str]) -> list[Compared]:
+def compare_in(
+    scene: Scene, policies: Sequence[str], *, steps: int | None = None
+) -> list[Compared]:
     workload = scene.workload()
-    infeasible = sum(is_infeasible(arrival, scene.profile) for arrival in workload)
-    compared: list[Compared] = []
-    for policy in policies:
-        played = play(scene, policy, workload)
-        row = _row(scene, policy, played.figures, played.useful_share, infeasible)
-        compared.append(Compared(row=row, figures=played.figures))
-    return compared
+    counted = [arrival for arrival in workload if is_counted(arrival, scene.profile)]
+    infeasible = sum(is_infeasible(arrival, scene.profile) for arrival in counted)
+    played = {policy: play(scene, policy, workload) for policy in policies}
+    limits = Limits() if steps is None else _limits(scene, workload, played, steps)
+    return [
+        Compared(row=_row(scene, policy, run, infeasible, limits), figures=run.figures)
+        for policy, run in played.items()
+    ]
 
 
-def _row(scene: Scene, policy: str, figures: Figures, useful: float, infeasible: int) -> Row:
+def _limits(
+    scene: Scene, workload: Sequence[Arrival], played: Mapping[str, Played], steps: int
+) -> Limits:
+    return Limits(
+        hindsight=hindsight(scene, workload, played, steps=steps),
+        upper_bound=upper_bound(workload, scene.profile, scene.workers).attainment,
+    )
+
+
+def _row(scene: Scene, policy: str, played: Played, infeasible: int, limits: Limits) -> Row:
+    figures = played.figures
     total = figures.total
     return Row(
         policy=policy,
@@ -121,6 +153,7 @@ def _row(scene: Scene, policy: str, figures: Figures, useful: float, infeasible:
         arrivals=scene.arrivals,
         seed=scene.seed,
         requests=total.requests,
+        counted=total.counted,
         attainment=total.attainment or 0.0,
         kind_mean=figures.mean_over_kinds or 0.0,
         goodput=total.goodput_per_s,
@@ -130,6 +163,9 @@ def _row(scene: Scene, policy: str, figures: Figures, useful: float, infeasible:
         late=total.late,
         cancelled=total.cancelled + total.superseded,
         infeasible=infeasible,
-        useful_utilization=useful,
+        useful_utilization=played.useful_share,
+        hindsight=limits.hindsight,
+        upper_bound=limits.upper_bound,
         capacity=scene.capacity_per_s,
+        fairness=figures.fairness,
     )

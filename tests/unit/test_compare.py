@@ -9,7 +9,12 @@ import pytest
 from loadgen.cli import main
 from loadgen.compare import Row, compare_in
 from loadgen.compare_table import markdown, slo_capacity
+from loadgen.extra import ExtraMissing, extra
 from tests.unit.test_simulator import SCENE
+
+PROMISED_FIELDS = """policy workers load arrivals seed requests attainment kind_mean goodput by_kind
+    completion_rate shed late cancelled infeasible useful_utilization hindsight upper_bound
+    capacity"""
 
 
 def a_row(policy: str = "cato", *, seed: int = 1, load: float = 1.0, attainment: float) -> Row:
@@ -19,7 +24,8 @@ def a_row(policy: str = "cato", *, seed: int = 1, load: float = 1.0, attainment:
         load=load,
         arrivals="gamma",
         seed=seed,
-        requests=100,
+        requests=110,
+        counted=100,
         attainment=attainment,
         kind_mean=attainment,
         goodput=1.0,
@@ -30,7 +36,10 @@ def a_row(policy: str = "cato", *, seed: int = 1, load: float = 1.0, attainment:
         cancelled=0,
         infeasible=10,
         useful_utilization=0.5,
+        hindsight=0.95,
+        upper_bound=0.97,
         capacity=24.8,
+        fairness=1.0,
     )
 
 
@@ -54,6 +63,35 @@ def test_differences_are_paired_by_seed() -> None:
     assert "| `cato` | 0.220/0.220 |" in told
 
 
+def test_ours_is_held_against_whoever_is_best_at_each_load() -> None:
+    rows = [
+        *(a_row("edf", seed=seed, load=0.5, attainment=0.9) for seed in (1, 2)),
+        *(a_row("hybrid", seed=seed, load=0.5, attainment=0.8) for seed in (1, 2)),
+        *(a_row("edf", seed=seed, load=2.0, attainment=0.1) for seed in (1, 2)),
+        *(a_row("hybrid", seed=seed, load=2.0, attainment=0.5) for seed in (1, 2)),
+        *(a_row("cato", seed=seed, load=0.5, attainment=0.89) for seed in (1, 2)),
+        *(a_row("cato", seed=seed, load=2.0, attainment=0.6) for seed in (1, 2)),
+    ]
+
+    told = next(line for line in markdown(rows).splitlines() if "the best of them" in line)
+
+    assert "-1.0 ± 0.0 (`edf`)" in told
+    assert "+10.0 ± 0.0 (`hybrid`)" in told
+
+
+def test_hindsight_and_bound_stand_below_the_policies() -> None:
+    told = markdown([a_row(attainment=0.9), a_row(load=2.0, attainment=0.9)])
+
+    assert "| hindsight | 0.950 | 0.950 |" in told
+    assert "| upper bound (LP) | 0.970 | 0.970 |" in told
+
+
+def test_limits_that_nobody_asked_for_are_not_told() -> None:
+    told = markdown([replace(a_row(attainment=0.9), hindsight=None, upper_bound=None)])
+
+    assert "hindsight" not in told
+
+
 def test_slo_capacity_counts_only_what_somebody_could_have_kept() -> None:
     rows = [
         a_row(load=0.5, attainment=0.89),
@@ -61,19 +99,75 @@ def test_slo_capacity_counts_only_what_somebody_could_have_kept() -> None:
         a_row(load=1.0, attainment=0.5),
     ]
 
-    assert slo_capacity(rows, "cato", 0.95) == "0.75×"
+    assert slo_capacity(rows, "cato", 0.90) == "0.78×"
     assert slo_capacity(rows, "cato", 0.99) == "none"
+    assert slo_capacity(rows, "cato", 0.50) == "≥ 1×"
+    assert "Nobody keeps 99%" not in markdown(rows)
+
+
+def test_where_nobody_reaches_the_slo_the_table_says_so() -> None:
+    assert "Nobody keeps 95% of the feasible" in markdown([a_row(attainment=0.5)])
+
+
+def test_hindsight_is_no_lower_than_any_policy_and_no_higher_than_the_bound() -> None:
+    compared = compare_in(replace(SCENE, load=1.5, duration_s=3), ["edf", "cato"], steps=12)
+
+    for row in (each.row for each in compared):
+        assert row.hindsight is not None
+        assert row.upper_bound is not None
+        assert row.attainment <= row.hindsight <= row.upper_bound
 
 
 def test_the_command_writes_a_table_rows_and_plots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = "--policies edf cato --loads 1 --seeds 7 --duration 5 --processes 1 --out"
+    told = "--policies edf cato --loads 1 --seeds 7 --duration 3 --processes 1 --hindsight 3 --out"
 
     assert main(["compare", *told.split(), str(tmp_path)]) == 0
 
     rows = json.loads((tmp_path / "compare.json").read_bytes())
     assert [row["policy"] for row in rows] == ["edf", "cato"]
+    assert rows[0].keys() >= set(PROMISED_FIELDS.split())
     assert rows[1]["by_kind"]["completion"]["attainment"] > 0.5
     assert "`cato`" in capsys.readouterr().out
-    assert "<svg" in (tmp_path / "compare.html").read_text()
+    plots = {path.name for path in tmp_path.glob("*.svg")}
+    assert plots == {f"{name}-2-gamma.svg" for name in ("attainment", "utilization", "latency")}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "expected a readable file"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n", "expected at least one request"),
+        (
+            '{"timestamp": NaN, "input_length": 1, "output_length": 1}',
+            "expected a finite timestamp",
+        ),
+        (
+            '{"timestamp": 0, "input_length": 900000, "output_length": 1}',
+            "choose a profile with more context",
+        ),
+    ],
+)
+def test_a_trace_that_cannot_be_replayed_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, told: str
+) -> None:
+    trace = tmp_path / "trace"
+    if content is not None:
+        trace.write_text(content)
+
+    assert main(["compare", "--arrivals", "trace", "--trace", str(trace)]) == 2
+
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert told in line
+
+
+def test_what_is_not_installed_is_named_with_what_brings_it() -> None:
+    with pytest.raises(ExtraMissing, match=r'no_such_solver is not installed; .*"cato\[load\]"'):
+        extra("no_such_solver.optimize")
+
+
+def test_the_capacity_of_a_fleet_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["capacity", "--workers", "2"]) == 0
+
+    assert "24.4 requests/s: 2 x reference" in capsys.readouterr().out
