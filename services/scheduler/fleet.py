@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.messages.pool import WorkerReported
+from shared.scheduling.cost import Cost
+from shared.scheduling.step_time import StepTime
 
 
 def wire_name(report: WorkerReported) -> str:
@@ -14,13 +16,32 @@ def wire_name(report: WorkerReported) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Seat:
-    """One worker's dispatch partition, its last report and when it came (epoch seconds, ours)."""
+    """One worker's dispatch partition, its last report and when it came (epoch seconds, ours).
+
+    `cost` is what tasks cost there by its own timings, None where it has told of none.
+    """
 
     name: str
     to_partition: int
     report: WorkerReported
     heard_at: float
     served_at: float = 0.0
+    cost: Cost | None = None
+
+    def learn_cost(self, prior: Cost) -> Cost:
+        """The prior where it tells nothing, or nonsense."""
+        fitted = self.report.load.fitted
+        if fitted is not None:
+            self.cost = prior.measured(
+                StepTime(
+                    base_s=fitted.base_s,
+                    prefill_s=fitted.prefill_s,
+                    attention_s=fitted.attention_s,
+                    decode_s=fitted.decode_s,
+                    kv_s=fitted.kv_s,
+                )
+            )
+        return self.cost or prior
 
 
 @dataclass(slots=True)

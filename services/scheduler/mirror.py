@@ -12,6 +12,7 @@ from shared.domain.fence import Fence
 from shared.domain.task import LatencyClass, Task, TaskId
 from shared.messages.bus import Position
 from shared.scheduling.backlog import Backlog
+from shared.scheduling.cost import Cost, pooled
 from shared.scheduling.policy import WorkerView
 from shared.scheduling.queue import Entry, Lease, Put
 from shared.scheduling.residual import drained_at
@@ -59,7 +60,8 @@ class Mirror:
 
     `origins` says where a living task lies in Kafka; tasks found in Redis at the start have none.
     `typical` is the latest task of each class; `arrived_s` and `settled_s` are the predicted work
-    that came and that was answered lately, `waits_s` how long a newcomer of each class would wait.
+    that came and that was answered lately, `waits_s` how long a newcomer of each class would wait;
+    `prior` is what tasks cost before any worker has told of its speed.
     """
 
     backlog: Backlog
@@ -78,6 +80,10 @@ class Mirror:
     waits_s: dict[LatencyClass, float] = field(default_factory=dict)
     arrivals: Arrivals = field(default_factory=Arrivals)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    prior: Cost = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prior = self.backlog.cost
 
     def wait(self, task: Task, *, origin: Position | None, size: int) -> None:
         """It waits in the store."""
@@ -164,6 +170,12 @@ class Mirror:
         yield from self.backlog.latecomers()
         yield from (held.task for held in self.held.values())
 
+    def learn_costs(self, now: float, heard_within_s: float) -> None:
+        """What waits is judged by the mean of the fleet, what is sent by the worker's own speed."""
+        listening = self.fleet.listening(now, heard_within_s)
+        costs = [seat.learn_cost(self.prior) for seat in listening]
+        self.backlog.cost = pooled(costs) if costs else self.prior
+
     def views(self, now: float, heard_within_s: float) -> list[WorkerView]:
         views = [
             WorkerView(
@@ -174,6 +186,7 @@ class Mirror:
                 served_at=seat.served_at,
                 drained_at=self._drained_at(seat),
                 tasks=self._inside(seat) if self.backlog.policy.looks_inside else (),
+                cost=seat.cost,
             )
             for seat in self.fleet.listening(now, heard_within_s)
         ]
@@ -196,11 +209,13 @@ class Mirror:
 
     def _drained_at(self, seat: Seat) -> float:
         sent = sorted(self.unheard[seat.name].values(), key=lambda held: held.lease.at)
-        first_token_s = self.backlog.cost.first_token_s
+        guard, cost = self.backlog.guard, seat.cost or self.backlog.cost
         return drained_at(
             reported_at=seat.heard_at,
             residual_s=seat.report.residual_s,
-            unheard=[(held.lease.at + _HOP_S, first_token_s(held.task)) for held in sent],
+            unheard=[
+                (held.lease.at + _HOP_S, guard.first_token_s(held.task, cost)) for held in sent
+            ],
         )
 
     def _remember(self, task: Task, origin: Position | None, size: int) -> None:

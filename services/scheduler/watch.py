@@ -157,6 +157,7 @@ class Watch:
 
     async def _report(self, now: float) -> None:
         mirror, knobs = self.scheduler.mirror, self.scheduler.knobs
+        mirror.learn_costs(now, knobs.lease_s)
         views = mirror.views(now, knobs.lease_s)
         if not views and now - mirror.fleet.watched_since < _LISTEN_S:
             return  # A new leader has heard of nobody yet; that does not mean there is nobody.

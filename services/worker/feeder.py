@@ -8,6 +8,7 @@ from typing import Final
 
 from services.worker.engine import Engine
 from services.worker.roster import Roster, Run
+from services.worker.speedometer import measured
 from shared.domain.clock import Clock
 from shared.messages.pool import EngineLoad
 from shared.scheduling.feeding import EngineNow, Feeder, Running
@@ -39,15 +40,17 @@ class Gate:
             free=free,
         )
         entering = [waiting[place] for place in fed.enter]
+        profile = measured(self.engine.profile, self.engine.load())
         for run in entering:
-            prefill_s = self.engine.profile.first_token_s(run.task.prediction.prompt_tokens)
+            prefill_s = profile.first_token_s(run.task.prediction.prompt_tokens)
             self.prefilled_at = max(now, self.prefilled_at) + prefill_s
         self._ask_again(min(fed.again_s, self._next_s(entering, waiting)), ask_again)
         return entering
 
     def residual_s(self) -> float:
         """How long the engine will still prefill what this worker has taken on."""
-        load, profile = self.engine.load(), self.engine.profile
+        load = self.engine.load()
+        profile = measured(self.engine.profile, load)
         tokens = load.prefill_tokens + sum(
             run.task.prediction.prompt_tokens for run in self.roster.waiting.values()
         )
@@ -55,7 +58,8 @@ class Gate:
         return profile.step_time.prefill_s * tokens + steps * _decode_step_s(profile, load)
 
     def _engine_now(self, now: float) -> EngineNow:
-        load, profile = self.engine.load(), self.engine.profile
+        load = self.engine.load()
+        profile = measured(self.engine.profile, load)
         if load.prefill_tokens:
             left_s = profile.step_time.prefill_s * load.prefill_tokens
             self.prefilled_at = max(self.prefilled_at, now + left_s)

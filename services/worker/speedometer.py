@@ -1,7 +1,7 @@
 """How fast an engine steps: fitted to its own timings, told in reports, written down if asked."""
 
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -10,7 +10,7 @@ from shared.domain.errors import SettingsError
 from shared.messages.pool import EngineLoad, FittedSteps
 from shared.messages.timings import StepTimed, TaskServed, Timed
 from shared.scheduling.fitting import StepFit, Timing
-from shared.scheduling.step_time import EngineProfile
+from shared.scheduling.step_time import EngineProfile, StepTime
 
 log = logging.getLogger(__name__)
 
@@ -105,3 +105,18 @@ class Speedometer:
         self._told = None
         if self.recording.path is not None and timing.is_sane():
             self.recording.note(Timed(step=StepTimed(**asdict(timing))))
+
+
+def measured(profile: EngineProfile, load: EngineLoad) -> EngineProfile:
+    """The profile with the step time that the engine's own timings say."""
+    fitted = load.fitted
+    if fitted is None:
+        return profile
+    step_time = StepTime(
+        base_s=fitted.base_s,
+        prefill_s=fitted.prefill_s,
+        attention_s=fitted.attention_s,
+        decode_s=fitted.decode_s,
+        kv_s=fitted.kv_s,
+    )
+    return replace(profile, step_time=step_time)
