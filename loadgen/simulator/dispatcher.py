@@ -4,6 +4,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from typing import Final
 
 from loadgen.simulator.worker import Report
 from shared.domain.task import Task, TaskId
@@ -11,6 +12,9 @@ from shared.scheduling.backlog import Backlog
 from shared.scheduling.plan import Plan, plan
 from shared.scheduling.policy import WorkerView
 from shared.scheduling.residual import drained_at
+
+
+_NOTHING: Final = Plan(dispatch=(), expired=())
 
 
 @dataclass(slots=True)
@@ -59,6 +63,8 @@ class Dispatcher:
 
     def step(self, now: float) -> Plan:
         self._open_in_time(now)
+        if not self._open and not self.backlog.gives_up(now):
+            return _NOTHING
         looks_inside = self.backlog.policy.looks_inside
         views = [
             replace(seat.view, tasks=tuple(seat.tasks.values())) if looks_inside else seat.view

@@ -11,6 +11,7 @@ from typing import Final
 
 from loadgen.simulator.ride import Ride
 from shared.scheduling.batching import Sequence, Step
+from shared.scheduling.feeding import Running
 from shared.scheduling.step_time import StepTime
 
 _LONG: Final = 4096
@@ -50,7 +51,7 @@ class Ledger:
     until_s: float
     paces: dict[float, Pace] = field(default_factory=dict)
     paced: dict[Ride, None] = field(default_factory=dict)
-    promised: dict[Ride, None] = field(default_factory=dict)
+    promised: dict[Ride, Running] = field(default_factory=dict)
     # Sums over steps of stretch · decode, stretch · kv and stretch · kv · step.
     _decode_s: float = 0.0
     _kv_s: float = 0.0
@@ -93,12 +94,12 @@ class Ledger:
     def join(self, ride: Ride, number: int, now: float) -> None:
         """It decodes from here on."""
         ride.joined = (number, self._decode_s, self._kv_s, self._kv_steps)
-        if ride.task.promise.e2e_s is not None:
-            self.promised[ride] = None
         pace_s = ride.pace_s
+        if pace_s is not None or ride.task.promise.e2e_s is not None:
+            self.promised[ride] = Running(ride.task, ride.tokens_before + 1)
         if pace_s is None:
             return
-        self.paced[ride] = self.promised[ride] = None
+        self.paced[ride] = None
         if pace_s not in self.paces:
             self.paces[pace_s] = Pace(pace_s)
             self.paces[pace_s].note(number, now)

@@ -194,8 +194,9 @@ class Worker:
 
     def _running(self) -> Iterator[Running]:
         first = self.batch.steps + 1
-        for ride in self.ledger.promised:
-            yield Running(ride.task, first - ride.joined[0] + ride.tokens_before)
+        for ride, running in self.ledger.promised.items():
+            running.tokens = first - ride.joined[0] + ride.tokens_before
+            yield running
 
     def _engine_now(self, now: float) -> EngineNow:
         step = self.profile.step_time

@@ -122,6 +122,10 @@ class Backlog:
         """Those whom the policy would rather give up than start."""
         return self._due(self._by_hope, now)
 
+    def gives_up(self, now: float) -> bool:
+        """Is anybody worthless or hopeless?"""
+        return _is_due(self._by_worth, now) or _is_due(self._by_hope, now)
+
     def older_than(self, received_at: float) -> tuple[Task, ...]:
         """Those received before that instant, oldest first."""
         return self._due(self._by_age, received_at)
@@ -158,11 +162,15 @@ class Backlog:
         return (self.guard.rank(task, self.cost, self.pressure_s()), task.id)
 
     def _due(self, instants: SortedList, now: float) -> tuple[Task, ...]:
-        # When the clock says nonsense nothing is due.
-        if not instants or not instants[0][0] < now:
+        if not _is_due(instants, now):
             return ()
         due = takewhile(lambda each: each[0] < now, instants)
         return tuple(self._places[task_id].task for _, task_id in due)
+
+
+def _is_due(instants: SortedList, now: float) -> bool:
+    """When the clock says nonsense nothing is."""
+    return bool(instants) and bool(instants[0][0] < now)
 
 
 def _instant(value: float | None) -> float:

@@ -126,7 +126,7 @@ class Batch:
 
     def next_step(self) -> Step | None:
         """Plan and do one step; None when there is nothing to do."""
-        preempted = self._make_room()
+        preempted = self._make_room() if self._is_short_of_room() else ()
         decoded = len(self._decoding)
         unprefilled = self.unprefilled_tokens
         chunks, prefill_context, prefilled = self._prefill(
@@ -195,10 +195,13 @@ class Batch:
         self._waits.add(sequence)
         heappush(self._waiting, (sequence.rank(), sequence))
 
+    def _is_short_of_room(self) -> bool:
+        return self.reserved_tokens + len(self._decoding) > self.profile.kv_capacity_tokens
+
     def _make_room(self) -> tuple[Sequence, ...]:
         """Preempt from the end until every decoding sequence has place for one more token."""
         preempted: list[Sequence] = []
-        while self.reserved_tokens + len(self._decoding) > self.profile.kv_capacity_tokens:
+        while self._is_short_of_room():
             last = max((*self._decoding, *self._prefilling), key=Sequence.rank)
             emitted = self.emitted(last)
             self.remove(last)
