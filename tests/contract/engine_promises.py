@@ -1,18 +1,30 @@
 """What every engine promises a worker; each engine's suite inherits it and brings the engine."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
+from pydantic import JsonValue
 
-from services.worker.engine import Engine, EngineRefused, Job, JobId, Piece
+from services.worker.engine import (
+    Engine,
+    EngineDied,
+    EngineRefused,
+    EngineUnavailable,
+    Job,
+    JobId,
+    Piece,
+)
 from shared.domain.outcome import FinishReason
 from shared.domain.task import Prediction
 from shared.messages.body import Body, ChatMessage
 
 CONTEXT_TOKENS = 20_000
-LONG = "x" * 4 * (CONTEXT_TOKENS - 1000)
 
 
 def a_job(
@@ -25,6 +37,7 @@ def a_job(
     is_endless: bool = True,
     is_chat: bool = False,
     priority: int = 0,
+    **extra: JsonValue,
 ) -> Job:
     return Job(
         id=JobId(id),
@@ -35,8 +48,10 @@ def a_job(
             suffix=suffix,
             messages=(ChatMessage(role="user", content=prompt),) if is_chat else (),
             max_tokens=max_tokens,
+            # A model chooses the same tokens each time; where none runs it makes no difference.
+            temperature=0.0,
             stop=stop,
-            extra={"ignore_eos": True} if is_endless else {},
+            extra={"ignore_eos": True, **extra} if is_endless else extra,
         ),
         prediction=Prediction(prompt_tokens=10, output_tokens_p50=10, output_tokens_p90=20),
         priority=priority,
@@ -69,6 +84,17 @@ async def until_idle(engine: Engine) -> None:
 
 
 class EnginePromises:
+    """`context_tokens` and `chars_a_token` are those of the engine that a suite brings."""
+
+    context_tokens: ClassVar[int] = CONTEXT_TOKENS
+    chars_a_token: ClassVar[int] = 4
+
+    def a_prompt(self, tokens: int) -> str:
+        return "x" * self.chars_a_token * tokens
+
+    def a_long_prompt(self) -> str:
+        return self.a_prompt(self.context_tokens - 1000)
+
     @pytest.mark.parametrize("is_chat", [False, True])
     async def test_an_answer_comes_piece_by_piece_and_its_last_one_counts_it(
         self, engine: Engine, is_chat: bool
@@ -125,7 +151,9 @@ class EnginePromises:
 
     async def test_a_job_can_be_aborted_before_its_first_token(self, engine: Engine) -> None:
         seen: list[Piece] = []
-        reading = asyncio.create_task(_read_into(seen, engine.generate(a_job(prompt=LONG))))
+        reading = asyncio.create_task(
+            _read_into(seen, engine.generate(a_job(prompt=self.a_long_prompt())))
+        )
         await until(lambda: engine.load().running > 0, within_s=2, saying="the job is in")
 
         async with asyncio.timeout(0.1):
@@ -142,7 +170,9 @@ class EnginePromises:
         await until_idle(engine)
 
     async def test_a_cancelled_reader_takes_the_job_out(self, engine: Engine) -> None:
-        reading = asyncio.create_task(pieces_of(engine, a_job(prompt=LONG, max_tokens=500)))
+        reading = asyncio.create_task(
+            pieces_of(engine, a_job(prompt=self.a_long_prompt(), max_tokens=500))
+        )
         await until(lambda: engine.load().running > 0, within_s=2, saying="the job is in")
 
         reading.cancel()
@@ -158,7 +188,7 @@ class EnginePromises:
 
     async def test_a_prompt_beyond_the_context_is_refused_for_good(self, engine: Engine) -> None:
         with pytest.raises(EngineRefused, match="context") as refused:
-            await pieces_of(engine, a_job(prompt="x" * 4 * CONTEXT_TOKENS))
+            await pieces_of(engine, a_job(prompt=self.a_prompt(self.context_tokens)))
 
         assert refused.value.is_permanent
         assert refused.value.status == 400
@@ -172,6 +202,55 @@ class EnginePromises:
             assert engine.load().running == 1
             assert engine.load().kv_tokens > 0
             assert engine.load().step_s > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mortal:
+    """An engine whose model runs in the process `pid`, with little patience for its silence."""
+
+    engine: Engine
+    pid: int
+
+
+class MortalPromises:
+    """Of engines that can die or hang by themselves; each test is given one of its own."""
+
+    async def test_when_it_is_killed_its_streams_end_with_its_death(self, mortal: Mortal) -> None:
+        pieces = mortal.engine.generate(a_job(max_tokens=3000))
+        await anext(pieces)
+
+        os.kill(mortal.pid, signal.SIGKILL)
+
+        async with asyncio.timeout(5):
+            with pytest.raises(EngineDied):
+                await _read_into([], pieces)
+            with pytest.raises(EngineDied):
+                await pieces_of(mortal.engine, a_job("task-2@0.1"))
+        await until_idle(mortal.engine)
+
+    async def test_when_it_hangs_its_streams_do_not(self, mortal: Mortal) -> None:
+        pieces = mortal.engine.generate(a_job(max_tokens=3000))
+        await anext(pieces)
+
+        os.kill(mortal.pid, signal.SIGSTOP)
+
+        async with asyncio.timeout(5):
+            with pytest.raises((EngineDied, EngineUnavailable)):
+                await _read_into([], pieces)
+        await until_idle(mortal.engine)
+
+    async def test_when_it_is_stopped_its_streams_end_and_nothing_begins(
+        self, mortal: Mortal
+    ) -> None:
+        pieces = mortal.engine.generate(a_job(max_tokens=3000))
+        await anext(pieces)
+
+        await mortal.engine.stop()
+
+        with pytest.raises(EngineDied):
+            await _read_into([], pieces)
+        with pytest.raises(EngineDied):
+            await pieces_of(mortal.engine, a_job("task-2@0.1"))
 
 
 async def _read_into(seen: list[Piece], pieces: AsyncGenerator[Piece, None]) -> None:

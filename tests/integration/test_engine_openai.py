@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +13,7 @@ import pytest
 import uvicorn
 from aiohttp import web
 
-from services.worker.engine import Engine, EngineDied, EngineRefused, EngineUnavailable
+from services.worker.engine import Engine, EngineRefused, EngineUnavailable
 from services.worker.engines.openai import OpenAIEngine, Server
 from services.worker.engines.server import EngineServer
 from services.worker.engines.simulated import SimulatedEngine
@@ -23,6 +22,8 @@ from tests.builders import REFERENCE
 from tests.contract.engine_promises import (
     CONTEXT_TOKENS,
     EnginePromises,
+    Mortal,
+    MortalPromises,
     a_job,
     pieces_of,
     text_of,
@@ -110,27 +111,23 @@ class TestOpenAIEngine(EnginePromises):
         assert engine.refused == {"suffix"}
 
 
-async def test_when_the_server_is_killed_its_streams_end_with_its_death() -> None:
+@pytest.fixture
+async def mortal() -> AsyncIterator[Mortal]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ("-m", "services.worker.engines.server", "--profile", "reference", "--port", str(port))
     server = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT)
     try:
-        async with an_engine(f"http://127.0.0.1:{port}/v1") as engine:
-            pieces = engine.generate(a_job(max_tokens=5000))
-            await anext(pieces)
-
-            server.send_signal(signal.SIGKILL)
-
-            with pytest.raises(EngineDied):
-                async for _ in pieces:
-                    pass
-            with pytest.raises(EngineDied):
-                await pieces_of(engine, a_job("task-2@0.1"))
+        async with an_engine(f"http://127.0.0.1:{port}/v1", silence_s=0.5) as engine:
+            yield Mortal(engine, server.pid)
     finally:
         if server.returncode is None:
             server.kill()
         await server.wait()
+
+
+class TestOpenAIEngineWhoseServerIsMortal(MortalPromises):
+    pass
 
 
 async def test_no_server_at_the_start_is_said_with_its_address() -> None:

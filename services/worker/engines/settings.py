@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, JsonValue, SecretStr, model_validator
 
 from shared.runtime.settings import LogSettings
 from shared.tasks.fim import FIM_TEMPLATES
@@ -22,19 +22,23 @@ class EngineSettings(LogSettings):
     )
     engine_api_key: SecretStr | None = None
     engine_model: str | None = Field(
-        default=None, description="the model's name at the server, where it is another than here"
+        default=None,
+        description="the model's name at the server, or its folder, where it is another than here",
+    )
+    engine_args: dict[str, JsonValue] = Field(
+        default={}, description='vLLM\'s own arguments as JSON, like {"tensor_parallel_size": 2}'
     )
     engine_fim: str = Field(
         default="auto",
         description=f"auto, or one of {', '.join(FIM_TEMPLATES)} to render every suffix here",
     )
+    record_steps: Path | None = Field(
+        default=None, description="a folder to write the engine's timings to, for `loadgen model-error`"
+    )
     engine_connect_s: float = Field(default=5.0, gt=0.0)
     engine_first_byte_s: float = Field(default=120.0, gt=0.0)
     engine_silence_s: float = Field(default=30.0, gt=0.0)
     engine_start_s: float = Field(
-    record_steps: Path | None = Field(
-        default=None, description="a file to append the engine's timings to; see model-error"
-    )
         default=300.0, ge=0.0, description="seconds to wait at the start until the server is up"
     )
 

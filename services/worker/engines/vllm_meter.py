@@ -1,0 +1,68 @@
+"""What vLLM tells of its own steps; the load that a worker reports is read from it."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from shared.domain.clock import Clock
+
+_MEAN_WEIGHT: Final = 0.1
+
+
+class _StepDetails(Protocol):
+    @property
+    def num_ctx_tokens(self) -> int: ...
+
+
+class _SchedulerStats(Protocol):
+    """The part of vLLM's class of the same name that is read here."""
+
+    @property
+    def num_running_reqs(self) -> int: ...
+    @property
+    def num_waiting_reqs(self) -> int: ...
+    @property
+    def kv_cache_usage(self) -> float: ...
+    @property
+    def iteration_details(self) -> _StepDetails | None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class StepMeter:
+    """One of vLLM's stat loggers: told after each step.
+
+    `step_s` is a moving average from step to step; `prefilled_tokens` counts prompt tokens that
+    were computed; `kv_share` is the used share of the KV cache; `stepped_at` is monotonic: the last
+    step, or when the idle engine was given work.
+    """
+
+    clock: Clock
+    waiting: int = 0
+    kv_share: float = 0.0
+    step_s: float = 0.0
+    prefilled_tokens: int = 0
+    stepped_at: float = 0.0
+
+    def work_begins(self) -> None:
+        """The engine was idle, and is not any more."""
+        self.stepped_at = self.clock.monotonic()
+
+    def record(
+        self,
+        scheduler_stats: _SchedulerStats | None,
+        iteration_stats: object,
+        mm_cache_stats: object = None,
+        engine_idx: int = 0,
+    ) -> None:
+        if scheduler_stats is None:
+            return
+        now = self.clock.monotonic()
+        took_s, self.stepped_at = now - self.stepped_at, now
+        self.waiting = scheduler_stats.num_waiting_reqs
+        self.kv_share = scheduler_stats.kv_cache_usage
+        details = scheduler_stats.iteration_details
+        if details is not None:
+            self.step_s += (_MEAN_WEIGHT if self.step_s else 1.0) * (took_s - self.step_s)
+            self.prefilled_tokens += details.num_ctx_tokens
+
+    def log_engine_initialized(self) -> None:
+        """vLLM's configuration is in its own log."""

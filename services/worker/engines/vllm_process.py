@@ -1,0 +1,180 @@
+"""vLLM's own engine, loaded in this process; its model runs in a child process of it.
+
+Imported only where vLLM is installed. Whatever vLLM raises leaves here as an EngineError.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Self
+
+from pydantic import JsonValue
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.exceptions import GracefulHTTPError, VLLMClientError, VLLMError
+from vllm.inputs.engine import tokens_input
+from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from services.worker.engine import EngineDied, EngineUnavailable, JobId
+from services.worker.engines.vllm_meter import StepMeter
+from services.worker.engines.vllm_wire import refused
+from shared.domain.errors import SettingsError
+
+_ABORTED: Final = "abort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What this engine can hold with this model, in tokens; `vocabulary` is the model's."""
+
+    context_tokens: int
+    kv_capacity_tokens: int
+    chunk_tokens: int
+    vocabulary: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emitted:
+    """What one step or a few added to an answer."""
+
+    text: str
+    tokens: int
+    finish_reason: str | None
+    cached_tokens: int
+
+
+class VLLMProcess:
+    """Everything of vLLM that the engine uses."""
+
+    def __init__(self, llm: AsyncLLM) -> None:
+        self._llm = llm
+        self._tokenizer = llm.get_tokenizer()
+        self.defaults: Final[dict[str, JsonValue]] = llm.model_config.get_diff_sampling_param()
+        self.limits: Final = _limits(llm)
+
+    @classmethod
+    def load(cls, arguments: Mapping[str, JsonValue], meter: StepMeter) -> Self:
+        """Blocks until the model is loaded. Raises SettingsError, EngineUnavailable."""
+        # vLLM's log goes where ours goes; each step would be a line of it.
+        logging.getLogger("vllm").setLevel(logging.WARNING)
+        model = arguments["model"]
+        try:
+            asked = AsyncEngineArgs(**arguments)
+        except TypeError as error:
+            raise SettingsError(
+                f"CATO_ENGINE_ARGS: {error}; vLLM's AsyncEngineArgs names them"
+            ) from error
+        try:
+            llm = AsyncLLM.from_engine_args(asked, stat_loggers=[lambda *_: meter])
+        except Exception as error:
+            raise EngineUnavailable(
+                f"vLLM could not load {model!r}: {_first_line(error)}"
+            ) from error
+        return cls(llm)
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text)
+        return ids
+
+    def encode_chat(
+        self, turns: Sequence[Mapping[str, JsonValue]], asked: Mapping[str, JsonValue]
+    ) -> list[int]:
+        """Raises EngineRefused when the model has no chat template, or it refuses the turns."""
+        try:
+            text = self._tokenizer.apply_chat_template(
+                list(turns), tokenize=False, **{"add_generation_prompt": True, **asked}
+            )
+        except Exception as error:
+            raise refused(
+                f"messages: the model's chat template says: {_first_line(error)}"
+            ) from error
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def ids_of(self, marks: Sequence[str]) -> list[int]:
+        """Of those marks that are tokens of this model."""
+        known: Mapping[str, int] = self._tokenizer.get_vocab()
+        return [known[mark] for mark in marks if mark in known]
+
+    def largest_token_id(self) -> int:
+        known: Mapping[str, int] = self._tokenizer.get_vocab()
+        return max(known.values())
+
+    async def answer(
+        self, job_id: JobId, ids: list[int], sampling: Mapping[str, JsonValue], priority: int
+    ) -> AsyncGenerator[Emitted, None]:
+        """Ends without a finish reason when aborted. Raises EngineError."""
+        outputs = self._llm.generate(
+            tokens_input(ids), _params(sampling), str(job_id), priority=priority
+        )
+        try:
+            async with aclosing(outputs):
+                async for output in outputs:
+                    (said,) = output.outputs
+                    if said.finish_reason == _ABORTED:
+                        return
+                    yield Emitted(
+                        text=said.text,
+                        tokens=len(said.token_ids),
+                        finish_reason=said.finish_reason,
+                        cached_tokens=output.num_cached_tokens or 0,
+                    )
+        except EngineDeadError as error:
+            raise EngineDied("vLLM's engine process died") from error
+        except GracefulHTTPError as error:
+            raise EngineUnavailable(f"vLLM: {_first_line(error)}") from error
+        except (VLLMClientError, ValueError) as error:
+            raise refused(f"vLLM: {_first_line(error)}") from error
+        except VLLMError as error:
+            raise EngineUnavailable(f"vLLM: {_first_line(error)}") from error
+
+    async def abort(self, job_id: JobId) -> None:
+        if not self.is_dead():
+            await self._llm.abort(str(job_id))
+
+    def is_dead(self) -> bool:
+        return bool(self._llm.errored)
+
+    def pids(self) -> list[int]:
+        """Of the processes that hold the model."""
+        manager = self._llm.engine_core.resources.engine_manager
+        return [] if manager is None else [process.pid for process in manager.processes]
+
+    def shutdown(self) -> None:
+        """Blocks until the processes are gone."""
+        self._llm.shutdown()
+
+
+def _limits(llm: AsyncLLM) -> Limits:
+    config = llm.vllm_config
+    cache = config.cache_config
+    return Limits(
+        context_tokens=config.model_config.max_model_len,
+        kv_capacity_tokens=(cache.num_gpu_blocks or 0) * cache.block_size,
+        chunk_tokens=config.scheduler_config.max_num_batched_tokens,
+        vocabulary=config.model_config.get_vocab_size(),
+    )
+
+
+def _params(sampling: Mapping[str, JsonValue]) -> SamplingParams:
+    """Raises EngineRefused."""
+    asked = dict(sampling)
+    form = asked.pop("structured_outputs", None)
+    shape = form if isinstance(form, dict) else None
+    try:
+        return SamplingParams(
+            **asked,
+            output_kind=RequestOutputKind.DELTA,
+            structured_outputs=shape and StructuredOutputsParams(**shape),
+        )
+    except (VLLMClientError, ValueError, TypeError) as error:
+        raise refused(f"vLLM: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """Its words, without what vLLM prints after them."""
+    said = str(error).strip() or type(error).__name__
+    return said.splitlines()[0]
