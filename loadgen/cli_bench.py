@@ -10,7 +10,7 @@ from typing import Final
 
 import uvloop
 
-from loadgen.bench import agreement, latency, overload, scheduler, throughput
+from loadgen.bench import agreement, latency, overload, scheduler, simulator, throughput
 from loadgen.bench.sheet import Sheet, encode, show
 from loadgen.cli_values import UsageError, write
 from loadgen.report.table import terminal
@@ -83,10 +83,15 @@ def _agreement(directory: Path, options: argparse.Namespace) -> _Measuring:
     return agreement.agreement(directory, effort, kafka=options.kafka)
 
 
+def _simulator(directory: Path, options: argparse.Namespace) -> _Measuring:
+    return simulator.simulator(simulator.Effort.quick() if options.quick else simulator.Effort())
+
+
 BENCHES: Final[Mapping[str, _Bench]] = {
     "latency": _latency,
     "throughput": _throughput,
     "scheduler": _scheduler,
+    "simulator": _simulator,
     "overload": _overload,
     "agreement": _agreement,
 }

@@ -1,6 +1,9 @@
 """`loadgen simulate`: one workload in virtual time, through the live policies and batching."""
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +12,8 @@ from loadgen import cli_values
 from loadgen.cli_values import UsageError
 from loadgen.report.document import RunReport, encode
 from loadgen.report.table import show
-from loadgen.simulator.playing import GAMMA, TIMES, TRACE, Played, Scene, play
+from loadgen.simulator.playing import GAMMA, TIMES, TRACE, Played, Scene, play_through
+from loadgen.simulator.setting import Change
 from shared.adapters.profiles import PROFILES, load_profile
 from shared.scheduling.policies import POLICIES
 
@@ -24,6 +28,12 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     simulate.add_argument("--arrivals", choices=[*TIMES, TRACE], default=GAMMA)
     simulate.add_argument("--seed", type=int, default=1)
     add_scene(simulate)
+    simulate.add_argument(
+        "--fleet", type=_change, nargs="+", default=[], metavar="AT:N", help="60:+2 180:-2"
+    )
+    simulate.add_argument(
+        "--load-s", type=cli_values.positive, default=30.0, help="a worker loads its model"
+    )
     simulate.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
     simulate.set_defaults(act=simulate_once)
 
@@ -36,6 +46,11 @@ def add_scene(command: argparse.ArgumentParser) -> None:
     command.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")
     command.add_argument("--typing", action="store_true", help="editors type on, and cancel")
     command.add_argument("--hop-ms", type=cli_values.positive, default=3.0, help="dispatch delay")
+    command.add_argument(
+        "--report-ms", type=cli_values.positive, default=100.0, help="a busy worker is silent"
+    )
+    command.add_argument("--retries", type=cli_values.steps, default=0, help="of who was shed")
+    command.add_argument("--backoff-s", type=cli_values.positive, default=0.5, help="then doubled")
 
 
 def scene_of(
@@ -55,6 +70,9 @@ def scene_of(
         cv=options.cv,
         trace=options.trace,
         hop_s=options.hop_ms / 1000,
+        report_s=options.report_ms / 1000,
+        retries=options.retries,
+        backoff_s=options.backoff_s,
     )
 
 
@@ -66,17 +84,35 @@ def simulate_once(options: argparse.Namespace) -> int:
         workers=options.workers,
         seed=options.seed,
     )
-    workload = scene.workload()
-    if not workload:
+    scene = replace(scene, changes=_changes(scene, options.fleet), load_s=options.load_s)
+    played = play_through(scene, POLICIES[options.policy](), scene.stream())
+    if not played.figures.total.requests:
         raise UsageError("nothing arrives in that time; let it last longer")
-    report = _report(scene, options.policy, play(scene, options.policy, workload), len(workload))
+    report = _report(scene, options.policy, played)
     if options.json is not None:
         options.json.write_bytes(encode([report]))
     show([report], Console())
     return 0
 
 
-def _report(scene: Scene, policy: str, played: Played, requests: int) -> RunReport:
+def _change(text: str) -> Change:
+    at_s, _, workers = text.partition(":")
+    try:
+        return Change(at_s=cli_values.positive(at_s), workers=int(workers))
+    except ValueError as error:
+        said = f"{text!r} is not SECONDS:WORKERS, as 60:+2 or 180:-2"
+        raise argparse.ArgumentTypeError(said) from error
+
+
+def _changes(scene: Scene, asked: Sequence[Change]) -> tuple[Change, ...]:
+    changes = tuple(sorted(asked, key=lambda change: change.at_s))
+    sizes = accumulate((change.workers for change in changes), initial=scene.workers)
+    if min(sizes) < 1:
+        raise UsageError("--fleet must leave at least one worker at any time")
+    return changes
+
+
+def _report(scene: Scene, policy: str, played: Played) -> RunReport:
     return RunReport(
         name=policy,
         source="simulated",
@@ -90,7 +126,7 @@ def _report(scene: Scene, policy: str, played: Played, requests: int) -> RunRepo
             "useful utilization": f"{played.useful_share:.3f}",
         },
         duration_s=scene.duration_s,
-        offered_per_s=requests / scene.duration_s,
+        offered_per_s=played.figures.total.requests / scene.duration_s,
         limits=None,
         sender=None,
         figures=played.figures,

@@ -1,25 +1,27 @@
 """One workload played once in virtual time, and what was kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Final
 
 from loadgen.report.figures import Figures
 from loadgen.report.observation import Observation
-from loadgen.report.tally import figures_of
+from loadgen.report.tally import Tally, figures_of
 from loadgen.simulator.capacity import capacity_per_s
-from loadgen.simulator.setting import House
-from loadgen.simulator.simulation import Simulation
+from loadgen.simulator.setting import Change, House
+from loadgen.simulator.simulation import Judge, Simulation
+from loadgen.simulator.worker import Stage
 from loadgen.simulator.world import Guess, by_kind, tasks
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.arrivals import Arrivals, azure, gamma, on_off, poisson
 from loadgen.workloads.mixes import Mix
 from loadgen.workloads.sessions import Typing
 from loadgen.workloads.trace import read_trace
-from loadgen.workloads.workload import Crowd, build, replay
+from loadgen.workloads.workload import Crowd, build, replay, stream
 from shared.scheduling.cost import Cost
 from shared.scheduling.feeding import FEEDERS
 from shared.scheduling.policies import POLICIES
@@ -44,7 +46,8 @@ TIMES: Final[Mapping[str, Arrivals]] = {
 class Scene:
     """What arrives and who serves it; the same scene is played for every policy.
 
-    `load` is a share of the fleet's capacity. `is_typing`: editors type on, and cancel.
+    `load` is a share of the capacity of the fleet as it is at the start; of its `changes` the
+    workers that join first load their model for `load_s`. `is_typing`: editors type on, and cancel.
     """
 
     mix: Mix
@@ -58,6 +61,11 @@ class Scene:
     cv: float = 2.0
     trace: Path | None = None
     hop_s: float = 0.003
+    report_s: float = 0.1
+    retries: int = 0
+    backoff_s: float = 0.5
+    changes: tuple[Change, ...] = ()
+    load_s: float = 30.0
 
     @property
     def capacity_per_s(self) -> float:
@@ -69,6 +77,12 @@ class Scene:
         if self.trace is not None:
             return self._replayed(self.trace, rate, crowd)
         return build(self.mix, self._times(rate), self.seed, crowd)
+
+    def stream(self) -> Iterator[Arrival]:
+        """The workload, one at a time where nobody types and nothing is replayed."""
+        if self.is_typing or self.trace is not None:
+            return iter(self.workload())
+        return stream(self.mix, self._times(self.load * self.capacity_per_s), self.seed)
 
     def _times(self, rate: float) -> Iterator[float]:
         rng = Random(f"{self.seed}/arrivals")
@@ -86,7 +100,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """`useful_share`: engine time of promises that were kept, of all the fleet had."""
+    """`useful_share`: engine time of promises that were kept, of all that was paid for."""
 
     figures: Figures
     useful_share: float
@@ -98,9 +112,24 @@ def play(scene: Scene, policy: str, workload: Sequence[Arrival]) -> Played:
 
 
 def play_with(
-    scene: Scene, policy: Policy, workload: Sequence[Arrival], *, guess: Guess = by_kind
+    scene: Scene, policy: Policy, workload: Iterable[Arrival], *, guess: Guess = by_kind
 ) -> Played:
     seen: list[Observation] = []
+    useful_share = _play(scene, policy, workload, guess, seen.append)
+    figures = figures_of(seen, duration_s=scene.duration_s)
+    return Played(figures=figures, useful_share=useful_share, observations=seen)
+
+
+def play_through(scene: Scene, policy: Policy, workload: Iterable[Arrival]) -> Played:
+    """As `play_with`, and keeps no observation: as many requests as there are hours to wait."""
+    tally = Tally(duration_s=scene.duration_s)
+    useful_share = _play(scene, policy, workload, by_kind, tally.note)
+    return Played(figures=tally.figures(), useful_share=useful_share, observations=())
+
+
+def _play(
+    scene: Scene, policy: Policy, workload: Iterable[Arrival], guess: Guess, judge: Judge
+) -> float:
     house = House(
         policy=policy,
         feeder=FEEDERS[policy.feeder](scene.profile),
@@ -110,14 +139,24 @@ def play_with(
         window_s=scene.duration_s,
         slots=scene.profile.max_sequences,
         hop_s=scene.hop_s,
+        report_s=scene.report_s,
+        retries=scene.retries,
+        backoff_s=scene.backoff_s,
     )
-    simulation = Simulation(house=house, judge=seen.append)
+    simulation = Simulation(house=house, judge=judge)
+    for change in scene.changes:
+        simulation.at(change.at_s, partial(_resize, simulation, change.workers, scene.load_s))
     simulation.run(tasks(workload, guess=guess))
-    return Played(
-        figures=figures_of(seen, duration_s=scene.duration_s),
-        useful_share=simulation.useful_s / (scene.workers * scene.duration_s),
-        observations=seen,
-    )
+    return simulation.useful_s / simulation.provisioned_s(scene.duration_s)
+
+
+def _resize(simulation: Simulation, workers: int, load_s: float, now: float) -> None:
+    """Who came last leaves first, so that those who serve outlast those who load."""
+    for _ in range(workers):
+        simulation.join(now, load_s=load_s)
+    staying = (each for each in reversed(simulation.workers) if each.stage is not Stage.LEAVING)
+    for worker in list(islice(staying, max(0, -workers))):
+        simulation.drain(worker, now)
 
 
 def is_infeasible(arrival: Arrival, profile: EngineProfile) -> bool:

@@ -11,13 +11,15 @@ from shared.scheduling.batching import Sequence
 
 @dataclass(slots=True, eq=False)
 class Ride:
-    """`sequence` is None until it enters an engine; `late_s` is by how much the latest token missed
-    its pace so far; `used_s` is its share of the time of the steps it was in; `joined` is the step
-    since when it decodes, and its worker's sums then."""
+    """`task` is what its client asked last, after so many `refusals`. `sequence` is None until it
+    enters an engine; `late_s` is by how much the latest token missed its pace so far; `used_s` is
+    its share of the time of the steps it was in; `joined` is the step since when it decodes, and
+    its worker's sums then."""
 
     arrival: Arrival
     task: Task
     priority: int = 0
+    refusals: int = 0
     sent_at: float = math.inf
     fed_at: float = math.inf
     first_at: float = math.inf

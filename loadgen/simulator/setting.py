@@ -9,10 +9,19 @@ from shared.scheduling.step_time import EngineProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """So many more workers, or fewer, from that second on."""
+
+    at_s: float
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """`hop_s`: from a decision to the worker, and back with a report; `report_s`: the longest a
     busy worker is silent, `apart_s`: the shortest. `cost` is what the scheduler believes of its
-    engines, `profile` what they are. `window_s`: how long requests come."""
+    engines, `profile` what they are. `window_s`: how long requests come. `retries`: so often a
+    client that was shed asks again, after `backoff_s` and each time twice as long."""
 
     policy: Policy
     feeder: Feeder
@@ -25,3 +34,5 @@ class House:
     report_s: float = 0.1
     apart_s: float = 0.005
     starvation_s: float = 60.0
+    retries: int = 0
+    backoff_s: float = 0.5

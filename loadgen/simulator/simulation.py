@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import heappop, heappush
 
@@ -121,10 +121,8 @@ class Simulation:
 
     def _arrive(self, arrival: Arrival, task: Task) -> None:
         self._unended += 1
-        priority = self.house.policy.engine_priority(task, self.house.cost)
-        ride = Ride(arrival, task, priority)
-        self._queued[task.id] = ride
-        self.dispatcher.backlog.add(task)
+        ride = Ride(arrival, task)
+        self._queue(ride)
         if arrival.cancel_at_s is not None:
             self.at(arrival.cancel_at_s + self.house.hop_s, partial(self._cancel, ride))
         self._dispatch(arrival.at_s)
@@ -136,7 +134,7 @@ class Simulation:
         for task in decided.expired:
             self._end(self._queued.pop(task.id), Ending.EXPIRED, now)
         for task in decided.shed:
-            self._end(self._queued.pop(task.id), Ending.SHED, now)
+            self._refuse(self._queued.pop(task.id), now)
         for assignment in decided.dispatch:
             ride = self._queued.pop(assignment.task.id)
             worker = self.workers[assignment.worker.to_partition]
@@ -146,6 +144,27 @@ class Simulation:
         if look_again_at < self._looks_at:
             self._looks_at = look_again_at
             self.at(look_again_at, self._look)
+
+    def _refuse(self, ride: Ride, now: float) -> None:
+        """Its client may ask again: to it that is the same request, to the scheduler another."""
+        if ride.refusals >= self.house.retries:
+            self._end(ride, Ending.SHED, now)
+            return
+        backoff_s = self.house.backoff_s * 2**ride.refusals
+        ride.refusals += 1
+        self.at(now + self.house.hop_s + backoff_s, partial(self._ask_again, ride))
+
+    def _ask_again(self, ride: Ride, now: float) -> None:
+        if not ride.is_over:
+            task_id = TaskId(f"{ride.task.id}/again")
+            ride.task = replace(ride.task, id=task_id, received_at=now)
+            self._queue(ride)
+            self._dispatch(now)
+
+    def _queue(self, ride: Ride) -> None:
+        ride.priority = self.dispatcher.backlog.guard.engine_priority(ride.task, self.house.cost)
+        self._queued[ride.task.id] = ride
+        self.dispatcher.backlog.add(ride.task)
 
     def _look(self, now: float) -> None:
         if now >= self._looks_at:

@@ -6,6 +6,7 @@ text of one when it is wanted.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, tee
 from random import Random
 from sys import intern
 from typing import Final
@@ -52,6 +53,17 @@ def build(mix: Mix, times: Iterable[float], seed: int, crowd: Crowd = EDITORS) -
     return list(_arrivals(instants, kinds, strokes, sizes, crowd, seed))
 
 
+def stream(mix: Mix, times: Iterable[float], seed: int, tenants: int = 1) -> Iterator[Arrival]:
+    """What `build` makes of people who do not type, one at a time: a million take no room."""
+    instants, unkinded, unstroked = tee(times, 3)
+    drawn, sized = tee(_each_kind(mix, unkinded, seed))
+    nobody_types = (None for _ in unstroked)
+    strokes, idle = tee(nobody_types)
+    sizes = _sizes(sized, strokes, _stream(seed, "sizes"))
+    crowd = Crowd(typing=None, tenants=tenants)
+    return _arrivals(instants, drawn, idle, sizes, crowd, seed)
+
+
 def replay(mix: Mix, rows: Iterable[TraceRow], seed: int, crowd: Crowd = EDITORS) -> list[Arrival]:
     """A trace's instants and lengths exactly as they are; the mix gives only the kinds."""
     rows = tuple(rows)
@@ -77,7 +89,12 @@ def _stream(seed: int, purpose: str) -> Random:
 
 
 def _kinds(mix: Mix, count: int, seed: int) -> list[KindMix]:
-    return _stream(seed, "kinds").choices(mix.kinds, mix.weights(), k=count)
+    return list(_each_kind(mix, range(count), seed))
+
+
+def _each_kind(mix: Mix, instants: Iterable[float], seed: int) -> Iterator[KindMix]:
+    rng, bounds = _stream(seed, "kinds"), tuple(accumulate(mix.weights()))
+    return (rng.choices(mix.kinds, cum_weights=bounds)[0] for _ in instants)
 
 
 def _strokes(
@@ -92,7 +109,7 @@ def _strokes(
 
 
 def _sizes(
-    kinds: Sequence[KindMix], strokes: Sequence[Keystroke | None], rng: Random
+    kinds: Iterable[KindMix], strokes: Iterable[Keystroke | None], rng: Random
 ) -> Iterator[Size]:
     places: dict[tuple[int, int], int] = {}
     for kind, stroke in zip(kinds, strokes, strict=True):
@@ -104,9 +121,9 @@ def _sizes(
 
 
 def _arrivals(
-    instants: Sequence[float],
-    kinds: Sequence[KindMix],
-    strokes: Sequence[Keystroke | None],
+    instants: Iterable[float],
+    kinds: Iterable[KindMix],
+    strokes: Iterable[Keystroke | None],
     sizes: Iterable[Size],
     crowd: Crowd,
     seed: int,

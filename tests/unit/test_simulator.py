@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.report.observation import Ending
 from loadgen.simulator.capacity import capacity_per_s
 from loadgen.simulator.ledger import Pace
-from loadgen.simulator.playing import Played, Scene, play
+from loadgen.simulator.playing import Played, Scene, play, play_through
+from loadgen.simulator.setting import Change
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.mixes import REFERENCE as REFERENCE_MIX
 from shared.scheduling.batching import Batch, Sequence
@@ -138,3 +140,55 @@ def a_prefilled(sizes: list[tuple[int, int]]) -> Batch:
         batch.admit(Sequence(prompt_tokens=prompt, output_tokens=output))
     batch.next_step()
     return batch
+
+
+def test_a_workload_that_comes_one_by_one_is_the_same() -> None:
+    assert list(SCENE.stream()) == SCENE.workload()
+
+
+def test_a_run_that_keeps_no_observation_gives_the_same_figures() -> None:
+    kept = play(SCENE, "cato", SCENE.workload())
+
+    passing = play_through(SCENE, POLICIES["cato"](), SCENE.stream())
+
+    assert (passing.figures, passing.useful_share) == (kept.figures, kept.useful_share)
+    assert passing.observations == ()
+
+
+def test_a_client_that_asks_again_is_one_request_judged_from_its_first_try() -> None:
+    scene = replace(SCENE, workers=1, retries=2, backoff_s=0.5)
+    crowd = [an_arrival(0.001 * i, prompt=6000) for i in range(10)]
+
+    refused = play(replace(scene, retries=0), "cato", crowd).observations
+    seen = play(scene, "cato", crowd).observations
+
+    assert len(seen) == len(refused) == len(crowd)
+    shed = [each for each in refused if each.ending is Ending.SHED]
+    again = [each for each in seen if each.ending is Ending.ANSWERED]
+    assert shed
+    assert len(again) > len(refused) - len(shed)
+    assert sum(each.is_kept() for each in seen) <= sum(each.is_kept() for each in refused)
+
+
+def test_older_reports_keep_fewer_promises() -> None:
+    fresh = play(replace(SCENE, workers=4, duration_s=20.0), "cato", a_crowd())
+    old = play(replace(SCENE, workers=4, duration_s=20.0, hop_s=0.05), "cato", a_crowd())
+
+    assert attained(old) < attained(fresh)
+
+
+def test_a_fleet_that_grows_keeps_more_promises() -> None:
+    scene = replace(SCENE, load=1.5, duration_s=20.0, load_s=3.0)
+    grown = replace(scene, changes=(Change(at_s=1.0, workers=2), Change(at_s=15.0, workers=-1)))
+
+    assert attained(play(grown, "cato", scene.workload())) > 0.05 + attained(
+        play(scene, "cato", scene.workload())
+    )
+
+
+def a_crowd() -> list[Arrival]:
+    return replace(SCENE, workers=4, duration_s=20.0).workload()
+
+
+def attained(played: Played) -> float:
+    return played.figures.total.attainment or 0.0
