@@ -1,10 +1,13 @@
 """Capacity is what a worker completes per second when it never runs out of prompts."""
 
+from collections.abc import Iterator
 from functools import cache
+from itertools import cycle, islice
+from pathlib import Path
 from typing import Final
 
-from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.mixes import Mix
+from loadgen.workloads.trace import read_trace
 from loadgen.workloads.workload import Crowd, build
 from shared.scheduling.batching import Batch, Sequence
 from shared.scheduling.step_time import EngineProfile
@@ -19,12 +22,23 @@ _SEED: Final = 0
 @cache
 def capacity_per_s(profile: EngineProfile, mix: Mix) -> float:
     """First come, first served, on one worker; the fleet's is as many times that."""
-    arrivals = iter(build(mix, map(float, range(_REQUESTS)), _SEED, Crowd(typing=None)))
+    arrivals = build(mix, map(float, range(_REQUESTS)), _SEED, Crowd(typing=None))
+    return _completed_per_s(profile, ((a.prompt_tokens, a.output_tokens) for a in arrivals))
+
+
+@cache
+def trace_capacity_per_s(profile: EngineProfile, trace: Path) -> float:
+    """The same for requests as long as those of a trace, which begins again where it is short."""
+    rows = islice(cycle(read_trace(trace)), _REQUESTS)
+    return _completed_per_s(profile, ((row.prompt_tokens, row.output_tokens) for row in rows))
+
+
+def _completed_per_s(profile: EngineProfile, sizes: Iterator[tuple[int, int]]) -> float:
     batch = Batch(profile=profile)
     finished, now, warm_at = 0, 0.0, 0.0
     while True:
-        while batch.waiting < _AHEAD and (arrival := next(arrivals, None)) is not None:
-            batch.admit(_sequence(arrival))
+        while batch.waiting < _AHEAD and (size := next(sizes, None)) is not None:
+            batch.admit(Sequence(prompt_tokens=size[0], output_tokens=size[1]))
         if batch.waiting < _AHEAD:
             return (finished - _WARM_UP) / (now - warm_at)
         step = batch.next_step()
@@ -33,7 +47,3 @@ def capacity_per_s(profile: EngineProfile, mix: Mix) -> float:
         finished += len(step.finished)
         if finished < _WARM_UP:
             warm_at = now
-
-
-def _sequence(arrival: Arrival) -> Sequence:
-    return Sequence(prompt_tokens=arrival.prompt_tokens, output_tokens=arrival.output_tokens)

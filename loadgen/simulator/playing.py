@@ -11,7 +11,7 @@ from typing import Final
 from loadgen.report.figures import Figures
 from loadgen.report.observation import Observation
 from loadgen.report.tally import Tally, figures_of
-from loadgen.simulator.capacity import capacity_per_s
+from loadgen.simulator.capacity import capacity_per_s, trace_capacity_per_s
 from loadgen.simulator.setting import Change, House
 from loadgen.simulator.simulation import Judge, Simulation
 from loadgen.simulator.worker import Stage
@@ -69,6 +69,8 @@ class Scene:
 
     @property
     def capacity_per_s(self) -> float:
+        if self.trace is not None:
+            return self.workers * trace_capacity_per_s(self.profile, self.trace)
         return self.workers * capacity_per_s(self.profile, self.mix)
 
     def workload(self) -> list[Arrival]:

@@ -10,6 +10,7 @@ from loadgen.cli import main
 from loadgen.compare import Row, compare_in
 from loadgen.compare_table import markdown, slo_capacity
 from loadgen.extra import ExtraMissing, extra
+from tests.builders import REFERENCE
 from tests.unit.test_simulator import SCENE
 
 PROMISED_FIELDS = """policy workers load arrivals seed requests attainment kind_mean goodput by_kind
@@ -171,3 +172,13 @@ def test_the_capacity_of_a_fleet_can_be_asked_for(capsys: pytest.CaptureFixture[
     assert main(["capacity", "--workers", "2"]) == 0
 
     assert "24.4 requests/s: 2 x reference" in capsys.readouterr().out
+
+
+def test_the_capacity_for_a_trace_is_that_for_requests_of_its_lengths(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text('{"timestamp": 0, "input_length": 2048, "output_length": 1}\n')
+
+    scene = replace(SCENE, arrivals="trace", trace=trace)
+
+    one_step_s = REFERENCE.step_time.base_s + 2048 * REFERENCE.step_time.prefill_s
+    assert scene.capacity_per_s == pytest.approx(scene.workers / one_step_s, rel=1e-3)
