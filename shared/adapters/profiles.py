@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from shared.domain.errors import SettingsError
 from shared.scheduling.step_time import EngineProfile, StepTime
@@ -27,6 +34,17 @@ class _Count(_Sourced):
     value: PositiveInt
 
 
+class Published(_Sourced):
+    """What others measured: tokens a second, in and out together, with as many requests of this
+    size as there is room for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt_tokens: PositiveInt
+    output_tokens: PositiveInt
+    tokens_per_s: PositiveFloat
+
+
 class _ProfileFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -39,10 +57,20 @@ class _ProfileFile(BaseModel):
     max_sequences: _Count
     kv_capacity_tokens: _Count
     context_tokens: _Count
+    published: Published | None = None
 
 
 def load_profile(name: str) -> EngineProfile:
     """By name, or from a JSON file. Raises SettingsError that says what would have worked."""
+    return _profile(*_read(name))
+
+
+def published(name: str) -> Published | None:
+    """A throughput that the profile should come near, where somebody published one."""
+    return _read(name)[1].published
+
+
+def _read(name: str) -> tuple[str, _ProfileFile]:
     file = _FOLDER / f"{name}.json" if name in PROFILES else Path(name)
     try:
         data = _ProfileFile.model_validate_json(file.read_bytes())
@@ -56,11 +84,11 @@ def load_profile(name: str) -> EngineProfile:
         raise SettingsError(f"CATO_PROFILE: {file.name}: {field}: {first['msg']}") from error
     if data.chunk_tokens.value < data.max_sequences.value:
         raise SettingsError(f"CATO_PROFILE: {file.name}: chunk_tokens must be >= max_sequences")
-    return _profile(file.stem, data)
+    return file.stem, data
 
 
 def _profile(name: str, data: _ProfileFile) -> EngineProfile:
-    fields = {field: getattr(data, field) for field in _ProfileFile.model_fields}
+    fields = {field: told for field, told in data if told is not None}
     return EngineProfile(
         name=name,
         step_time=StepTime(

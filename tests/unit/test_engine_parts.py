@@ -13,8 +13,9 @@ from services.worker.engines.openai_wire import Answer, payload_of, refusal_of
 from services.worker.engines.sse import EventLines
 from services.worker.engines.stopping import StopScanner
 from services.worker.engines.synthetic import synthetic_tokens, true_lengths
-from shared.adapters.profiles import PROFILES, load_profile
+from shared.adapters.profiles import PROFILES, load_profile, published
 from shared.domain.errors import SettingsError
+from shared.scheduling.batching import Batch, Sequence
 from shared.tasks.fim import FIM_TEMPLATES
 from tests.contract.engine_promises import a_job
 
@@ -91,6 +92,22 @@ def test_every_number_of_a_profile_has_a_source(name: str) -> None:
 
     assert profile.name == name
     assert profile.source.count(": ") >= 9
+
+
+@pytest.mark.parametrize("name", [name for name in PROFILES if published(name)])
+def test_a_profile_comes_near_the_throughput_that_others_published(name: str) -> None:
+    told = published(name)
+    assert told is not None
+    batch, took_s, requests = Batch(profile=load_profile(name)), 0.0, 300
+
+    for _ in range(requests):
+        size = {"prompt_tokens": told.prompt_tokens, "output_tokens": told.output_tokens}
+        batch.admit(Sequence(**size))
+    while (step := batch.next_step()) is not None:
+        took_s += step.duration_s
+
+    per_s = requests * (told.prompt_tokens + told.output_tokens) / took_s
+    assert 0.7 < per_s / told.tokens_per_s < 1.4
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
