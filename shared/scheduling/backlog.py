@@ -126,9 +126,10 @@ class Backlog:
         """Is anybody worthless or hopeless?"""
         return _is_due(self._by_worth, now) or _is_due(self._by_hope, now)
 
-    def older_than(self, received_at: float) -> tuple[Task, ...]:
-        """Those received before that instant, oldest first."""
-        return self._due(self._by_age, received_at)
+    def older_than(self, received_at: float) -> Iterator[Task]:
+        """Those received before that instant, oldest first; costs only what is walked."""
+        old = takewhile(lambda each: each[0] < received_at, self._by_age)
+        return (self._places[task_id].task for _, task_id in old)
 
     def promised(self, now: float) -> Iterator[tuple[float, float]]:
         """Those who can still be on time: in how many seconds they are due, and their work."""

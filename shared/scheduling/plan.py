@@ -4,10 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Final
 
 from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.policy import WorkerView
+
+# A policy that declined so many in a row is not asked about ten thousand more in this step.
+_DECLINED: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +41,17 @@ def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvatio
     backlog.relegate(now)
     expired = backlog.worthless(now)
     gone = {task.id for task in expired}
-    old = backlog.older_than(now - starvation_s)
-    spared = gone.union(task.id for task in old)
-    shed = tuple(task for task in backlog.hopeless(now) if task.id not in spared)
+    starved_at = now - starvation_s
+    shed = tuple(
+        task
+        for task in backlog.hopeless(now)
+        if task.id not in gone and not task.received_at < starved_at
+    )
     gone.update(task.id for task in shed)
     room = _Room(backlog, fleet, now)
-    on_time = room.fill(chain(old, backlog.heads()), gone, backlog.guard.window_s())
+    on_time = room.fill(
+        chain(backlog.older_than(starved_at), backlog.heads()), gone, backlog.guard.window_s()
+    )
     late = room.fill(backlog.latecomers(), gone, backlog.guard.late_window_s())
     return Plan(
         dispatch=(*on_time, *late),
@@ -69,6 +78,7 @@ class _Room:
         until = self._now + window_s
         open_: dict[str, WorkerView] | None = None
         sent: list[Assignment] = []
+        declined = 0
         for task in waiting:
             if task.id in gone:
                 continue
@@ -80,7 +90,11 @@ class _Room:
                 break
             worker = self._guard.place(task, open_, self._now, self._backlog.cost)
             if worker is None:
+                declined += 1
+                if declined == _DECLINED:
+                    break
                 continue
+            declined = 0
             gone.add(task.id)
             sent.append(Assignment(task=task, worker=worker))
             self._occupy(worker, task, open_, until)

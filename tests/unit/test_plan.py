@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from shared.domain.task import LatencyClass
+from shared.domain.task import LatencyClass, Task
+from shared.scheduling.backlog import Backlog
 from shared.scheduling.forecast import Pace, forecast
 from shared.scheduling.plan import plan
+from shared.scheduling.policies.edf import EarliestDeadlineFirst
 from tests.builders import a_backlog, a_task, a_worker
 
 
@@ -103,3 +105,31 @@ def test_removing_a_task_leaves_no_trace_of_its_work() -> None:
     assert list(backlog.heads()) == []
     assert backlog.queued[LatencyClass.TTFT] == 0
     assert backlog.work_s[LatencyClass.TTFT] == 0
+
+
+def test_a_policy_that_keeps_declining_is_asked_about_the_first_few_only() -> None:
+    asked: list[str] = []
+
+    class Declining(EarliestDeadlineFirst):
+        work_conserving = False
+
+        def place(self, task: Task, *_: object) -> None:
+            asked.append(task.id)
+
+    cost = a_backlog().cost
+    backlog = Backlog(policy=Declining(), cost=cost)
+    for number in range(1000):
+        backlog.add(a_task(f"{number:04}", ttft_s=1 + number))
+
+    decided = plan(backlog, [a_worker()], now=0, starvation_s=60)
+
+    assert decided.dispatch == ()
+    assert asked == [f"{number:04}" for number in range(64)]
+
+
+def test_a_starving_task_is_not_shed() -> None:
+    old = a_task("old", received_at=0, ttft_s=0.3, useful_s=1000)
+
+    decided = plan(a_backlog(old, policy="cato"), [], now=999.99, starvation_s=60)
+
+    assert decided.shed == decided.expired == ()
