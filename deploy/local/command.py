@@ -15,6 +15,7 @@ from deploy.local.errors import LocalError
 from deploy.local.house import EMBEDDED, REAL, Blueprint, House
 from deploy.local.misspelt import misspelt
 from deploy.local.processes import first_to_end
+from deploy.local.scaling import WORKER_STARTS_IN, BoundsContradict, keep_scaled
 from shared.scheduling.policies import POLICIES
 
 _ENGINE_SETTINGS = {
@@ -43,6 +44,10 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     demo = commands.add_parser("demo", help="start the house, play a workload, print what was kept")
     for command in (up, demo):
         _add_house_options(command)
+    up.add_argument("--scale-to", type=int, metavar="N", help="workers when the load needs them")
+    up.add_argument(
+        "--scale-hold", type=float, default=300.0, metavar="S", help="keep them so long after that"
+    )
     up.add_argument("--announce", type=Path, metavar="FILE", help="write addresses and pids there")
     demo.add_argument("--seconds", type=float, default=60.0, help="length of the workload")
     demo.add_argument("--rate", type=float, default=12.0, help="requests per second")
@@ -101,7 +106,7 @@ async def _in_house(options: argparse.Namespace) -> int:
         _welcome(house)
         if options.announce is not None:
             _announce(house, options.announce)
-        return await _while_standing(house, _until_cancelled())
+        return await _while_standing(house, _until_cancelled(house, options))
 
 
 @contextlib.asynccontextmanager
@@ -112,6 +117,10 @@ async def _house(options: argparse.Namespace) -> AsyncIterator[House]:
         settings["CATO_FEEDER"] = POLICIES[options.policy]().feeder
     if options.engine_url and not options.engine:
         settings["CATO_ENGINE"] = "openai"
+    if options.command == "up" and options.scale_to is not None:
+        if options.scale_to < options.workers:
+            raise BoundsContradict(options.workers, options.scale_to)
+        settings |= {name: os.environ.get(name, own) for name, own in WORKER_STARTS_IN.items()}
     await _meet_engine({**os.environ, **settings})
     for name, meant in misspelt():
         _say(f"{name} is ignored: no such setting; was {meant} meant?")
@@ -159,7 +168,9 @@ async def _while_standing(house: House, work: Coroutine[None, None, int]) -> int
         watching.cancel()
 
 
-async def _until_cancelled() -> int:
+async def _until_cancelled(house: House, options: argparse.Namespace) -> int:
+    if options.scale_to is not None:
+        await keep_scaled(house, most=options.scale_to, hold_s=options.scale_hold)
     await asyncio.Event().wait()
     return 0
 

@@ -89,6 +89,10 @@ class House:
         await child.ready(answers(ready_url), within_s=_READY_WITHIN_S)
         return child
 
+    def launch(self, service: str, **settings: str) -> Child:
+        """As `start`, without waiting until it is ready."""
+        return self._launch(service, settings)[0]
+
     def called(self, service: str) -> list[Child]:
         """The living processes of one service, in the order of their start."""
         return [

@@ -13,8 +13,8 @@ _PACES: Final = (0.5, 2.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foresight:
-    """`start_s`: how long a new worker takes until it serves; `caution`: head-room for bursts, in
-    standard deviations."""
+    """`start_s`: how long a new worker takes until it serves; `caution`: head-room, in
+    multiples of the forecast's error lately."""
 
     start_s: float = 30.0
     caution: float = 1.0
@@ -26,8 +26,11 @@ class Outlook:
 
     foresight: Foresight = field(default_factory=Foresight)
     pace: Pace = field(default_factory=Pace)
-    demand: Demand = field(default_factory=Demand)
+    demand: Demand = field(init=False)
     needed: int = 0
+
+    def __post_init__(self) -> None:
+        self.demand = Demand(self.foresight.start_s)
 
     def learn(self, mirror: Mirror, *, workers: int, elapsed_s: float, now: float) -> None:
         """What came and what was settled since the last beat."""
@@ -38,11 +41,10 @@ class Outlook:
 
     def look_ahead(self, mirror: Mirror, *, fleet: int, now: float) -> None:
         slowest, fastest = _PACES
-        start_s = self.foresight.start_s
         self.needed = workers_needed(
             mirror.backlog.promised(now),
-            coming=self.demand.ahead(start_s, self.foresight.caution),
+            coming=self.demand.ahead(self.foresight.caution),
             fleet=fleet,
-            start_s=start_s,
+            start_s=self.foresight.start_s,
             pace=min(fastest, max(slowest, self.pace.value)),
         )

@@ -24,7 +24,10 @@ class SchedulerSettings(RedisSettings):
         default=30.0, ge=0, le=3600, description="seconds until a new worker has loaded its model"
     )
     scaling_caution: float = Field(
-        default=1.0, ge=-2, le=5, description="head-room for bursts, in standard deviations"
+        default=1.0,
+        ge=-2,
+        le=5,
+        description="head-room, in multiples of the forecast's error lately",
     )
     max_queued: int = Field(default=20_000, ge=1)
     max_queued_bytes: int = Field(default=128 * 1024 * 1024, ge=1)

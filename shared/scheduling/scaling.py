@@ -6,15 +6,17 @@ needs have to stand before it comes: what will come weighs more than what waits.
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final
 
 _WINDOW_S: Final = 1.0
-# What the rate is now, and what it has been like for a while (time constants of the averages).
-_LEVEL_S: Final = 20.0
-_SEASON_S: Final = 600.0
+# Promises of a few seconds even out what comes within about so many windows.
+_EVENED: Final = 5
+# From following every minute to knowing only the mean (time constants of averages).
+_SPANS_S: Final = (15.0, 60.0, 240.0, 960.0)
+_ERRORS_SPAN_S: Final = 900.0
 # After a silence this long, or a clock that went back, nothing learned before is worth keeping.
 _FORGET_AFTER_S: Final = 3600.0
 # Below a hundredth of a worker nobody can tell need from rounding.
@@ -28,65 +30,79 @@ Due = tuple[float, float]
 
 @dataclass(slots=True)
 class Average:
-    """An exponential average and the variance about it; a plain one until `span_s` was seen.
-
-    Source of the update: Finch, Incremental calculation of weighted mean and variance (2009).
-    """
+    """An exponential average; a plain one until `span_s` was seen."""
 
     span_s: float
     mean: float = 0.0
-    variance: float = 0.0
     seen_s: float = 0.0
-
-    @property
-    def deviation(self) -> float:
-        return math.sqrt(self.variance)
 
     def learn(self, value: float, elapsed_s: float) -> None:
         self.seen_s = min(self.span_s, self.seen_s + elapsed_s)
-        weight = min(1.0, elapsed_s / self.seen_s)
-        step = value - self.mean
-        self.mean += weight * step
-        self.variance = (1 - weight) * (self.variance + weight * step**2)
+        self.mean += min(1.0, elapsed_s / self.seen_s) * (value - self.mean)
+
+
+@dataclass(slots=True)
+class Forecaster:
+    """Expects the average to go on, and remembers by how much that was wrong `horizon_s` later."""
+
+    average: Average
+    horizon_s: float
+    squared_error: Average = field(default_factory=lambda: Average(_ERRORS_SPAN_S))
+    _said: deque[float] = field(default_factory=deque)
+
+    @property
+    def error(self) -> float:
+        return math.sqrt(self.squared_error.mean)
+
+    def learn(self, came: float, evened: float) -> None:
+        """What came in one more window, and what came in each of the last few on average."""
+        if len(self._said) * _WINDOW_S > self.horizon_s:
+            self.squared_error.learn((evened - self._said.popleft()) ** 2, _WINDOW_S)
+        self.average.learn(came, _WINDOW_S)
+        self._said.append(self.average.mean)
 
 
 @dataclass(slots=True)
 class Demand:
-    """Work that arrives, in GPU-seconds per second: its level of late, bursts about that level,
-    and how the level itself has moved."""
+    """Work that will arrive when a worker started now begins to serve, in GPU-seconds per second.
 
-    level: Average = field(default_factory=lambda: Average(_LEVEL_S))
-    season: Average = field(default_factory=lambda: Average(_SEASON_S))
+    Whoever follows quickly is right where rates last, and always late where they do not: of several
+    forecasters the one that erred least is believed.
+    """
+
+    horizon_s: float
+    _forecasters: Sequence[Forecaster] = ()
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_EVENED))
     _since: float = math.nan
     _work_s: float = 0.0
 
     def note(self, work_s: float, now: float) -> None:
         """So much has come since the last note. Nonsense counts as nothing."""
-        is_apart = not 0 <= now - self._since < _FORGET_AFTER_S
-        if is_apart:
-            self.level, self.season = Average(_LEVEL_S), Average(_SEASON_S)
-            self._since, self._work_s = now, 0.0
-        self._work_s += work_s if math.isfinite(work_s) and work_s > 0 else 0.0
+        if not 0 <= now - self._since < _FORGET_AFTER_S:
+            self._begin(now)
+        self._work_s = min(_MOST, self._work_s + _sane(work_s))
         while now - self._since >= _WINDOW_S:
             self._close_window()
 
-    def ahead(self, in_s: float, caution: float) -> float:
-        """What to be able to do per second so long from now.
+    def ahead(self, caution: float) -> float:
+        """What to be able to do per second. `caution` is the head-room, in multiples of the error
+        (root of the mean square) of the forecast lately."""
+        if not self._forecasters:
+            return 0.0
+        best = min(self._forecasters, key=lambda each: each.error)
+        return max(0.0, best.average.mean + caution * best.error)
 
-        `caution` is the head-room in standard deviations: of the bursts above the level, and of the
-        level above its long mean. A level that has been rising is taken to rise on.
-        """
-        level, season = self.level, self.season
-        # On a steady ramp an average trails by its time constant.
-        slope = max(0.0, level.mean - season.mean) / (season.span_s - level.span_s)
-        expected = level.mean + slope * max(0.0, in_s)
-        return max(
-            expected + caution * level.deviation, season.mean + caution * season.deviation, 0.0
-        )
+    def _begin(self, now: float) -> None:
+        self._forecasters = [Forecaster(Average(span_s), self.horizon_s) for span_s in _SPANS_S]
+        self._recent.clear()
+        self._since, self._work_s = now, 0.0
 
     def _close_window(self) -> None:
-        self.level.learn(self._work_s / _WINDOW_S, _WINDOW_S)
-        self.season.learn(self.level.mean, _WINDOW_S)
+        came = self._work_s / _WINDOW_S
+        self._recent.append(came)
+        evened = sum(self._recent) / len(self._recent)
+        for each in self._forecasters:
+            each.learn(came, evened)
         self._since += _WINDOW_S
         self._work_s = 0.0
 

@@ -1,0 +1,1 @@
+"""The scaler starts workers when the promise needs more, and lets them go when it does not."""

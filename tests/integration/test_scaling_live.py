@@ -1,0 +1,94 @@
+"""A house under load is given another worker, and lets it go again without losing a task."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import openai
+import pytest
+import pytest_asyncio
+
+from deploy.local.house import Blueprint, House
+from deploy.local.redis import LocalRedis
+from deploy.local.scaling import keep_scaled
+from tests.integration.conftest import Kafka
+from tests.integration.eventually import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# About 0.09 GPU-seconds each, so that 18 a second are more than one worker's part.
+_PROMPT = "x = 1\n" * 1000
+_RATE = 18.0
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(
+    tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, real_redis: LocalRedis
+) -> AsyncIterator[House]:
+    blueprint = Blueprint(
+        directory=tmp_path_factory.mktemp("scaled"),
+        port=0,
+        kafka=kafka.bootstrap,
+        redis_url=real_redis.url,
+        workers=1,
+        settings={
+            "CATO_TOPIC_PREFIX": "scaled.",
+            "CATO_MODEL": "scaled",
+            "CATO_WORKER_START_S": "1",
+            "CATO_SCALING_CAUTION": "0",
+        },
+    )
+    async with House.build(blueprint) as house:
+        yield house
+
+
+async def test_a_worker_comes_with_the_load_and_goes_after_it_and_no_task_is_lost(
+    house: House,
+) -> None:
+    scaling = asyncio.create_task(keep_scaled(house, most=2, hold_s=1.0))
+    async with openai.AsyncOpenAI(
+        base_url=f"{house.base_url}/v1", api_key="unused", max_retries=0, timeout=60
+    ) as client:
+        load = asyncio.create_task(_ask_on(client, _RATE))
+        await eventually(lambda: _workers(house) == 2, within_s=15, saying="a worker is added")
+        added = house.called("worker")[-1]
+        load.cancel()
+        trickle = asyncio.create_task(_ask_on(client, 1.0))
+        await eventually(lambda: _workers(house) == 1, within_s=30, saying="it is let go")
+        await eventually(lambda: not added.is_running(), within_s=15, saying="it has left")
+        trickle.cancel()
+
+        ends = await load + await trickle
+
+    scaling.cancel()
+    await asyncio.gather(scaling, return_exceptions=True)
+    assert set(ends) == {"answered"}
+    assert house.called("worker")[0].is_running()
+
+
+def _workers(house: House) -> int:
+    return len(house.called("worker"))
+
+
+async def _ask_on(client: openai.AsyncOpenAI, rate: float) -> Counter[str]:
+    """Until cancelled; then how all that was asked ended."""
+    asking: list[asyncio.Task[str]] = []
+    try:
+        while True:
+            asking.append(asyncio.create_task(_ask(client)))
+            await asyncio.sleep(1 / rate)
+    except asyncio.CancelledError:
+        return Counter(await asyncio.gather(*asking))
+
+
+async def _ask(client: openai.AsyncOpenAI) -> str:
+    try:
+        answer = await client.completions.create(
+            model="scaled",
+            prompt=_PROMPT,
+            max_tokens=30,
+            extra_headers={"x-cato-task": "summarization", "x-slo-e2e-ms": "30000"},
+        )
+    except openai.APIStatusError as refusal:
+        return f"refused with {refusal.status_code}"
+    return "answered" if answer.choices[0].text else "empty"
