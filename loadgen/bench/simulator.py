@@ -1,19 +1,14 @@
 """How many requests a second of CPU the simulator plays, and in how much memory."""
 
-import resource
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
+from loadgen.bench import consumption
 from loadgen.bench.sheet import Cell, Sheet, rounded
 from loadgen.simulator.playing import GAMMA, Scene, play_through
 from loadgen.workloads.mixes import REFERENCE
 from shared.adapters.profiles import load_profile
 from shared.scheduling.policies import POLICIES
-
-# What getrusage counts in: bytes on macOS, kilobytes everywhere else.
-_RSS_PER_MIB: Final = 2**20 if sys.platform == "darwin" else 2**10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +49,9 @@ def _played(policy: str, workers: int, duration_s: float) -> Mapping[str, Cell]:
         seed=1,
     )
     workload = scene.stream()
-    began_s = _cpu_s()
+    began_s = consumption.cpu_s()
     total = play_through(scene, POLICIES[policy](), workload).figures.total
-    cpu_s = _cpu_s() - began_s
+    cpu_s = consumption.cpu_s() - began_s
     return {
         "policy": policy,
         "workers": workers,
@@ -64,10 +59,5 @@ def _played(policy: str, workers: int, duration_s: float) -> Mapping[str, Cell]:
         "attained": rounded(total.attainment),
         "cpu_s": rounded(cpu_s),
         "requests_per_cpu_s": round(total.requests / cpu_s),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _RSS_PER_MIB),
+        "peak_mib": round(consumption.peak_mib()),
     }
-
-
-def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
