@@ -8,7 +8,7 @@ EngineError
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import NewType, Protocol, runtime_checkable
 
 from shared.domain.errors import CatoError
 from shared.domain.outcome import FinishReason
@@ -90,3 +90,10 @@ class Engine(Protocol):
         ...
 
     def load(self) -> EngineLoad: ...
+
+
+@runtime_checkable
+class Mortal(Protocol):
+    """An engine that knows of its own death while nothing runs on it, too."""
+
+    def death(self) -> EngineDied | None: ...

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from services.worker import measures
 from services.worker.attempts import Attempts, Verdict
-from services.worker.engine import Engine
+from services.worker.engine import Engine, Mortal
 from services.worker.feeder import Gate
 from services.worker.inbox import Inbox
 from services.worker.reporter import Reporter
@@ -169,6 +169,7 @@ class Worker:
             group.create_task(self.attempts.sender.keep_sending())
             group.create_task(self.attempts.sender.keep_watching())
             group.create_task(self._watch_leases())
+            group.create_task(self._watch_engine())
 
     async def _watch_leases(self) -> None:
         """Stop what we no longer may do, also where the engine is silent and nothing is sent."""
@@ -180,6 +181,14 @@ class Worker:
                     is_begun = run.id in self.roster.running
                     self._stop(run, None if is_begun else Attempt.RETURNED)
             measures.holds(self.attempts.engine.load(), len(self.roster.waiting))
+
+    async def _watch_engine(self) -> None:
+        """A worker with a dead engine would be sent a task before it noticed."""
+        engine = self.attempts.engine
+        while isinstance(engine, Mortal):
+            await self.attempts.clock.sleep(_WATCH_S)
+            if (death := engine.death()) is not None:
+                self.runners.report(death)
 
     async def _leave(self, stopped_as: Attempt, *, within_s: float) -> None:
         """Hand back what was not begun, let the rest finish, then stop what is left."""

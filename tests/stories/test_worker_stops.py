@@ -202,6 +202,14 @@ async def test_when_the_engine_dies_its_attempts_fail_and_the_worker_leaves() ->
     assert results["task-3"] in (Attempt.FAILED, Attempt.RETURNED)
 
 
+async def test_when_an_idle_engine_dies_the_worker_leaves_before_it_is_sent_a_task() -> None:
+    async with a_bench() as bench:
+        await bench.engine.stop()
+
+        with pytest.raises(EngineDied):
+            await asyncio.wait_for(bench.serving, 0.5)
+
+
 async def test_a_worker_seated_elsewhere_reads_there_and_only_there() -> None:
     async with a_bench() as bench:
         await bench.admit(to_partition=1)

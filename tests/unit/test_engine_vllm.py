@@ -20,6 +20,7 @@ from services.worker.engines.vllm_wire import (
     sampling_of,
     turns_of,
 )
+from services.worker.speedometer import Speedometer
 from shared.adapters.clock import LoopClock
 from shared.domain.errors import SettingsError
 from shared.messages.body import Body, ChatMessage
@@ -169,11 +170,11 @@ def test_without_vllm_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch
 @dataclass(frozen=True)
 class Details:
     num_ctx_tokens: int = 0
+    num_generation_requests: int = 1
 
 
 @dataclass(frozen=True)
 class Stats:
-    num_running_reqs: int = 1
     num_waiting_reqs: int = 0
     kv_cache_usage: float = 0.0
     iteration_details: Details | None = Details()
@@ -200,6 +201,23 @@ async def test_queue_cache_and_prefilled_tokens_are_what_vllm_said() -> None:
     meter.record(None, None)
 
     assert (meter.waiting, meter.kv_share, meter.prefilled_tokens) == (3, 0.5, 300)
+
+
+async def test_its_speed_is_fitted_to_the_steps_that_vllm_tells_of() -> None:
+    clock = LoopClock()
+    speed = Speedometer.of(REFERENCE)
+    meter = StepMeter(clock=clock, speed=speed, kv_capacity_tokens=1000)
+    meter.work_begins()
+    for number in range(300):
+        ctx_tokens = 256 * (number % 3)
+        await clock.sleep(0.02 + 1e-4 * ctx_tokens)
+        meter.record(Stats(kv_cache_usage=0.5, iteration_details=Details(ctx_tokens)), None)
+
+    fitted = speed.fitted()
+    assert fitted is not None
+    assert fitted.prefill_s == pytest.approx(1e-4, rel=0.05)
+    assert fitted.base_s + fitted.decode_s == pytest.approx(0.02, rel=0.1)
+    assert meter.kv_tokens == 500
 
 
 def test_before_it_starts_the_engine_holds_nothing() -> None:

@@ -204,9 +204,14 @@ class SimulatedEngine:
         for stream in self._streams.values():
             stream.ready.set()
 
-    def _check_alive(self) -> None:
+    def death(self) -> EngineDied | None:
         if self._stepping is None or self._stepping.done():
-            raise EngineDied("the simulated engine is not running")
+            return EngineDied("the simulated engine is not running")
+        return None
+
+    def _check_alive(self) -> None:
+        if (death := self.death()) is not None:
+            raise death
 
     async def _step_for_ever(self) -> None:
         # Deadlines are absolute: late timers shorten the next pause, so that nothing drifts.

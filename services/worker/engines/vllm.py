@@ -23,6 +23,7 @@ from services.worker.engines.vllm_wire import (
     sampling_of,
     turns_of,
 )
+from services.worker.speedometer import Speedometer
 from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.outcome import FinishReason
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_DEAD: Final = "vLLM is not running"
 _WATCH_S: Final = 0.1
 # Longer texts take a millisecond or more to turn into tokens, and others want the loop meanwhile.
 _SHORT_CHARS: Final = 4_000
@@ -70,8 +72,16 @@ class _Stream:
 
 
 class VLLMEngine:
-    def __init__(self, *, model: Model, profile: EngineProfile, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        model: Model,
+        profile: EngineProfile,
+        clock: Clock,
+        speed: Speedometer | None = None,
+    ) -> None:
         self.profile: EngineProfile = profile
+        self._speed = speed or Speedometer.of(profile)
         self._model = model
         self._clock = clock
         self._streams: dict[JobId, _Stream] = {}
@@ -86,7 +96,8 @@ class VLLMEngine:
     def of(cls, settings: EngineSettings, clock: Clock) -> Self:
         """Raises SettingsError."""
         profile = load_profile(settings.profile)
-        return cls(model=Model.of(settings), profile=profile, clock=clock)
+        speed = Speedometer.of(profile, settings.record_steps)
+        return cls(model=Model.of(settings), profile=profile, clock=clock, speed=speed)
 
     async def start(self) -> None:
         """Ready when a first answer has come. Raises SettingsError, EngineUnavailable."""
@@ -103,6 +114,7 @@ class VLLMEngine:
             context_tokens=limits.context_tokens,
             kv_capacity_tokens=limits.kv_capacity_tokens,
         )
+        self._meter.kv_capacity_tokens = limits.kv_capacity_tokens
         self._watching = asyncio.create_task(self._watch(process))
         await self._warm_up(process)
 
@@ -140,13 +152,13 @@ class VLLMEngine:
     def load(self) -> EngineLoad:
         held = self._streams.values()
         waiting = min(self._meter.waiting, len(held))
-        capacity = self.profile.kv_capacity_tokens
         return EngineLoad(
             running=len(held) - waiting,
             waiting=waiting,
             prefill_tokens=self._prefill_tokens(),
-            kv_tokens=round(self._meter.kv_share * capacity) if held else 0,
+            kv_tokens=self._meter.kv_tokens if held else 0,
             step_s=self._meter.step_s,
+            fitted=self._speed.fitted(),
         )
 
     async def _pieces(self, process: "VLLMProcess", stream: _Stream) -> AsyncGenerator[Piece, None]:
@@ -217,7 +229,7 @@ class VLLMEngine:
 
     def _alive(self) -> "VLLMProcess":
         if self._process is None or self._process.is_dead():
-            raise EngineDied("vLLM is not running")
+            raise EngineDied(_DEAD)
         return self._process
 
     async def _warm_up(self, process: "VLLMProcess") -> None:
@@ -228,7 +240,7 @@ class VLLMEngine:
         ) as answer:
             async for _ in answer:
                 pass
-        self._meter.step_s = 0.0
+        self._meter.step_s, self._meter.speed = 0.0, self._speed
 
     async def _watch(self, process: "VLLMProcess") -> None:
         """An engine that makes no step while it holds work is killed, and its streams end."""

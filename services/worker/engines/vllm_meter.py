@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from services.worker.speedometer import Speedometer
 from shared.domain.clock import Clock
+from shared.scheduling.fitting import Timing
 
 _MEAN_WEIGHT: Final = 0.1
 
@@ -11,13 +13,13 @@ _MEAN_WEIGHT: Final = 0.1
 class _StepDetails(Protocol):
     @property
     def num_ctx_tokens(self) -> int: ...
+    @property
+    def num_generation_requests(self) -> int: ...
 
 
 class _SchedulerStats(Protocol):
     """The part of vLLM's class of the same name that is read here."""
 
-    @property
-    def num_running_reqs(self) -> int: ...
     @property
     def num_waiting_reqs(self) -> int: ...
     @property
@@ -32,15 +34,21 @@ class StepMeter:
 
     `step_s` is a moving average from step to step; `prefilled_tokens` counts prompt tokens that
     were computed; `kv_share` is the used share of the KV cache; `stepped_at` is monotonic: the last
-    step, or when the idle engine was given work.
+    step, or when the idle engine was given work. `speed` learns of each step once it is there.
     """
 
     clock: Clock
+    speed: Speedometer | None = None
+    kv_capacity_tokens: int = 0
     waiting: int = 0
     kv_share: float = 0.0
     step_s: float = 0.0
     prefilled_tokens: int = 0
     stepped_at: float = 0.0
+
+    @property
+    def kv_tokens(self) -> int:
+        return round(self.kv_share * self.kv_capacity_tokens)
 
     def work_begins(self) -> None:
         """The engine was idle, and is not any more."""
@@ -63,6 +71,18 @@ class StepMeter:
         if details is not None:
             self.step_s += (_MEAN_WEIGHT if self.step_s else 1.0) * (took_s - self.step_s)
             self.prefilled_tokens += details.num_ctx_tokens
+            if self.speed is not None:
+                self.speed.note(self._timing(details, took_s))
 
     def log_engine_initialized(self) -> None:
         """vLLM's configuration is in its own log."""
+
+    def _timing(self, details: _StepDetails, took_s: float) -> Timing:
+        return Timing(
+            took_s=took_s,
+            prefill_tokens=details.num_ctx_tokens,
+            # How much of each prompt was there before, vLLM does not tell.
+            prefill_context=0.0,
+            sequences=details.num_generation_requests,
+            kv_tokens=self.kv_tokens,
+        )
