@@ -16,9 +16,9 @@ from tests.integration.eventually import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-# About 0.09 GPU-seconds each, so that 18 a second are more than one worker's part.
-_PROMPT = "x = 1\n" * 1000
-_RATE = 18.0
+# Some 12,000 tokens, half a GPU-second: a few of them a second are more than one worker's part.
+_LONG = "x = 1\n" * 8000
+_SHORT = "x = 1\n"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -49,11 +49,11 @@ async def test_a_worker_comes_with_the_load_and_goes_after_it_and_no_task_is_los
     async with openai.AsyncOpenAI(
         base_url=f"{house.base_url}/v1", api_key="unused", max_retries=0, timeout=60
     ) as client:
-        load = asyncio.create_task(_ask_on(client, _RATE))
+        load = asyncio.create_task(_ask_on(client, _LONG, rate=6.0))
         await eventually(lambda: _workers(house) == 2, within_s=15, saying="a worker is added")
         added = house.called("worker")[-1]
         load.cancel()
-        trickle = asyncio.create_task(_ask_on(client, 1.0))
+        trickle = asyncio.create_task(_ask_on(client, _SHORT, rate=1.0))
         await eventually(lambda: _workers(house) == 1, within_s=30, saying="it is let go")
         await eventually(lambda: not added.is_running(), within_s=15, saying="it has left")
         trickle.cancel()
@@ -70,24 +70,24 @@ def _workers(house: House) -> int:
     return len(house.called("worker"))
 
 
-async def _ask_on(client: openai.AsyncOpenAI, rate: float) -> Counter[str]:
+async def _ask_on(client: openai.AsyncOpenAI, prompt: str, *, rate: float) -> Counter[str]:
     """Until cancelled; then how all that was asked ended."""
     asking: list[asyncio.Task[str]] = []
     try:
         while True:
-            asking.append(asyncio.create_task(_ask(client)))
+            asking.append(asyncio.create_task(_ask(client, prompt)))
             await asyncio.sleep(1 / rate)
     except asyncio.CancelledError:
         return Counter(await asyncio.gather(*asking))
 
 
-async def _ask(client: openai.AsyncOpenAI) -> str:
+async def _ask(client: openai.AsyncOpenAI, prompt: str) -> str:
     try:
         answer = await client.completions.create(
             model="scaled",
-            prompt=_PROMPT,
+            prompt=prompt,
             max_tokens=30,
-            extra_headers={"x-cato-task": "summarization", "x-slo-e2e-ms": "30000"},
+            extra_headers={"x-cato-task": "summarization", "x-slo-e2e-ms": "60000"},
         )
     except openai.APIStatusError as refusal:
         return f"refused with {refusal.status_code}"
