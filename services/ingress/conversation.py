@@ -17,7 +17,7 @@ from shared.messages.catalogue import TaskEnded, TokensProduced, Usage
 ANSWERED: Final = frozenset({Outcome.COMPLETED, Outcome.LATE})
 
 # The ending travels apart from the last piece and may overtake it, but not by this much.
-_OVERTAKEN_S: Final = 10.0
+OVERTAKEN_S: Final = 10.0
 # What an unread piece weighs beside its text.
 _PIECE_BYTES: Final = 256
 
@@ -86,6 +86,22 @@ class Ending(BaseModel):
         return cls(**{name: getattr(ended, name) for name in cls.model_fields if name != "type"})
 
 
+class StepEvent(BaseModel):
+    """A step of a chain has begun to speak, or has said all it had to say."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["step"] = "step"
+    state: Literal["started", "ended"]
+    name: str
+    kind: str
+    stage: int
+    branch: int
+    worker: str
+    output: str | None = None
+    usage: Usage | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """This ingress cannot go on with it, whatever became of the task."""
@@ -93,7 +109,7 @@ class Broken:
     error: TaskRejected
 
 
-Event = Piece | Ending | Broken
+Event = Piece | StepEvent | Ending | Broken
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -135,7 +151,7 @@ class Conversation:
         ending = Ending.of(ended)
         if ended.outcome in ANSWERED:
             loop = asyncio.get_running_loop()
-            self._overtaking = loop.call_later(_OVERTAKEN_S, self.say, ending)
+            self._overtaking = loop.call_later(OVERTAKEN_S, self.say, ending)
         else:
             self.say(ending)
 
@@ -147,7 +163,7 @@ class Conversation:
         if isinstance(event, Piece):
             self.is_over = self.is_settled = event.finish_reason is not None
             self._unread_bytes += event.weight_bytes()
-        else:
+        elif not isinstance(event, StepEvent):
             self.is_over, self.is_settled = True, isinstance(event, Ending)
         self._wake()
         if self._unread_bytes > self.buffer_bytes:

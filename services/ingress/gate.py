@@ -98,7 +98,8 @@ class Gate:
         """From receipt to the last token, as far as can be said now."""
         wish, backlog = _wish(asked), self.backlogs.of(asked.model)
         wait_s = 0.0 if backlog is None else backlog.wait_s(wish.latency_class)
-        return wait_s + decoding_s(wish.kind)
+        kinds = [stage.kind for stage in asked.body.stages] or [wish.kind]
+        return wait_s + sum(map(decoding_s, kinds))
 
     async def reserve(self, asked: Asked) -> None:
         """Raises OverQuota, Unavailable."""

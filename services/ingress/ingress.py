@@ -8,6 +8,7 @@ from typing import Final
 
 from services.ingress.asked import Asked
 from services.ingress.call import too_large
+from services.ingress.chained import ChainConversation
 from services.ingress.conversation import Conversation
 from services.ingress.errands import Errands
 from services.ingress.errors import OutOfReach
@@ -20,6 +21,7 @@ from shared.domain.task import TaskId
 from shared.messages.bus import Bus, Position
 from shared.messages.catalogue import TaskCancelled, TaskSubmitted
 from shared.messages.topics import MAX_RECORD_BYTES
+from shared.tasks.chain import MOST_KEPT_BYTES
 from shared.telemetry import names
 from shared.telemetry.tracing import record_span
 
@@ -120,17 +122,29 @@ class Ingress:
         submitted = asked.submitted(self.gate.desk.address())
         _check_size(asked, submitted)
         await self.gate.reserve(asked)
-        conversation = Conversation(
-            task_id=asked.task_id,
-            body_bytes=asked.size_bytes,
-            buffer_bytes=self.gate.knobs.client_buffer_bytes,
-        )
+        conversation = self._conversation(asked)
         self.gate.desk.add(conversation)
         try:
             return conversation, await self.bus.publish(submitted)
         except BaseException:
             self.gate.desk.remove(conversation)
             raise
+
+    def _conversation(self, asked: Asked) -> Conversation:
+        knobs = self.gate.knobs
+        if asked.body.stages:
+            return ChainConversation(
+                task_id=asked.task_id,
+                body_bytes=asked.size_bytes,
+                # Told in one piece, to somebody in this process.
+                buffer_bytes=max(knobs.client_buffer_bytes, 2 * MOST_KEPT_BYTES),
+                stages=asked.body.stages,
+            )
+        return Conversation(
+            task_id=asked.task_id,
+            body_bytes=asked.size_bytes,
+            buffer_bytes=knobs.client_buffer_bytes,
+        )
 
     async def _await_acceptance(
         self, asked: Asked, conversation: Conversation, acknowledgement: Awaitable[Position]

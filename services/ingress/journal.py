@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,19 +10,30 @@ from pydantic import JsonValue, TypeAdapter
 
 from services.ingress.answers import usage_of
 from services.ingress.asked import Asked
-from services.ingress.conversation import ANSWERED, Broken, Conversation, Ending, Event, Piece
+from services.ingress.conversation import (
+    ANSWERED,
+    Broken,
+    Conversation,
+    Ending,
+    Event,
+    Piece,
+    StepEvent,
+)
 from services.ingress.errors import ClientLeft
 from services.ingress.ports import EventLog, Idempotency
 from services.ingress.refusals import error_of
+from shared.domain.chain import Stage
 from shared.domain.errors import CatoError, IdempotencyConflict, TaskRejected, UnknownTask
 from shared.domain.outcome import Outcome
 from shared.domain.task import TaskId
+from shared.messages.body import Body
+from shared.tasks.parsing import PARSERS, parser_of
 
 log = logging.getLogger(__name__)
 
 Facts = dict[str, JsonValue]
 
-_EVENTS: Final = TypeAdapter[Piece | Ending](Piece | Ending)
+_EVENTS: Final = TypeAdapter[Piece | StepEvent | Ending](Piece | StepEvent | Ending)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,6 +100,7 @@ class Scribe:
     byte_cap: int
     pieces: list[Piece] = field(default_factory=list)
     written_bytes: int = 0
+    over: dict[int, set[int]] = field(default_factory=dict)
 
     async def write(self, conversation: Conversation) -> None:
         """May raise Unavailable."""
@@ -105,10 +118,28 @@ class Scribe:
             case Piece():
                 await self._append(event)
                 return _ended_with(event) if event.finish_reason else None
+            case StepEvent():
+                await self._follow(event)
+                return None
             case Ending():
                 return event
             case Broken(error):
                 return Ending(outcome=Outcome.FAILED, error=error.message)
+
+    async def _follow(self, event: StepEvent) -> None:
+        """Facts tell where a chain stands."""
+        self.facts |= {"status": "running"}
+        calls = self.asked.body.stages[event.stage].branches
+        over = self.over.setdefault(event.stage, set())
+        (over.add if event.state == "ended" else over.discard)(event.branch)
+        self._mark(event.stage, "ended" if len(over) == calls else "running")
+        await self._save()
+        await self.journal.log.append(self.asked.task_id, _encoded(event))
+
+    def _mark(self, stage: int, status: str) -> None:
+        steps = self.facts["steps"]
+        if isinstance(steps, list) and isinstance(told := steps[stage], dict):
+            told["status"] = status
 
     async def _append(self, piece: Piece) -> None:
         if not self.pieces:
@@ -122,6 +153,8 @@ class Scribe:
     async def _close(self, ending: Ending) -> None:
         answered = ending.outcome in ANSWERED and bool(self.pieces)
         self.facts |= _told(ending)
+        for stage in set(range(len(self.asked.body.stages))) - self.over.keys():
+            self._mark(stage, "skipped")
         if answered:
             self.facts["output"] = "".join(piece.text for piece in self.pieces)
         else:
@@ -146,7 +179,32 @@ def facts_about(asked: Asked, *, expected_s: float) -> Facts:
         "predicted_finish_at": asked.received_at + expected_s,
         "output": None,
         "error": None,
+        **(_facts_about_chain(asked.body) if asked.body.stages else {}),
     }
+
+
+def _facts_about_chain(body: Body) -> Facts:
+    """What cannot be checked is not passed over in silence."""
+    target = body.target_language
+    if target is None or parser_of(target) is not None:
+        return {"steps": _steps(body.stages)}
+    known = ", ".join(PARSERS)
+    unchecked = f"nobody looks whether the answer parses: there are parsers for {known}"
+    return {"steps": _steps(body.stages), "unchecked": unchecked}
+
+
+def _steps(stages: Sequence[Stage]) -> list[JsonValue]:
+    """One that depends on whether an answer parses may stay as it is."""
+    return [
+        {
+            "name": stage.name,
+            "kind": stage.kind,
+            "calls": stage.branches,
+            "status": "waiting",
+            **({"unless_parses": stage.unless_parses} if stage.unless_parses else {}),
+        }
+        for stage in stages
+    ]
 
 
 def unknown_task(task_id: str) -> UnknownTask:
@@ -173,7 +231,7 @@ def _told(ending: Ending) -> Facts:
     }
 
 
-def _encoded(event: Piece | Ending) -> str:
+def _encoded(event: Piece | StepEvent | Ending) -> str:
     return event.model_dump_json(exclude_none=True)
 
 

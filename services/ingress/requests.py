@@ -136,8 +136,7 @@ def _prompt(given: str | list[JsonValue] | None) -> tuple[str | None, list[JsonV
 
 def _are_token_ids(given: list[JsonValue]) -> bool:
     return bool(given) and all(
-        isinstance(each, int) and not isinstance(each, bool) and 0 <= each < INT64
-        for each in given
+        isinstance(each, int) and not isinstance(each, bool) and 0 <= each < INT64 for each in given
     )
 
 

@@ -11,7 +11,7 @@ from shared.tasks.parsing import parses
 
 log = logging.getLogger(__name__)
 
-_WITHIN_S: Final = 5.0
+_WITHIN_S: Final = 10.0
 _CPU_S: Final = 3
 _MEMORY_BYTES: Final = 1024 * 1024 * 1024
 _AT_ONCE: Final = 2

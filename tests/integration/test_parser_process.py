@@ -1,0 +1,33 @@
+"""A parser in a process of its own says yes or no in time, whatever a model wrote."""
+
+import asyncio
+
+import pytest
+
+from shared.adapters.parser_process import ParserProcess
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_well_formed"),
+    [
+        ("```python\ndef f(x):\n    return x\n```", True),
+        ("def f(x) return x", False),
+        ("(" * 200_000, False),
+        ("\ud800", False),
+    ],
+)
+async def test_the_process_says_what_the_parser_says(answer: str, is_well_formed: bool) -> None:
+    assert await ParserProcess().parses("python", answer) is is_well_formed
+
+
+async def test_code_that_is_slow_to_parse_does_not_parse_and_holds_up_nobody() -> None:
+    loop, parsing = asyncio.get_running_loop(), ParserProcess()
+    began = loop.time()
+
+    slow = asyncio.create_task(parsing.parses("toml", "a." * 120_000))
+    quick = await parsing.parses("toml", "a = 1")
+    took_s = loop.time() - began
+
+    assert quick
+    assert not await slow
+    assert took_s < loop.time() - began
