@@ -18,6 +18,7 @@ from loadgen.compare import Compared, Row, compare, scenes
 from loadgen.compare_plots import draw
 from loadgen.compare_table import markdown
 from loadgen.simulator.playing import GAMMA, TIMES, TRACE, Scene
+from loadgen.workloads.trace import read_trace
 from shared.scheduling.policies import POLICIES
 
 _Commands = argparse._SubParsersAction
@@ -84,18 +85,23 @@ def compare_all(options: argparse.Namespace) -> int:
 
 
 def _refuse_impossible(heaviest: Scene) -> None:
-    """Before anything is started elsewhere; also reads the trace once, where there is one."""
-    workload = heaviest.workload()
-    if not workload:
-        raise UsageError("nothing arrives in that time; let it last longer")
+    """Before anything is started elsewhere."""
     profile = heaviest.profile
     most = min(profile.context_tokens, profile.kv_capacity_tokens)
-    longest = max(each.prompt_tokens + each.output_tokens for each in workload)
-    if longest > most:
+    if (longest := _longest_tokens(heaviest)) > most:
         raise UsageError(
-            f"a request of {longest} tokens arrives; profile {profile.name} holds {most}: "
+            f"requests come with up to {longest} tokens; profile {profile.name} holds {most}: "
             "choose a profile with more context"
         )
+    if not heaviest.workload():
+        raise UsageError("nothing arrives in that time; let it last longer")
+
+
+def _longest_tokens(scene: Scene) -> int:
+    """Prompt and answer together."""
+    if scene.trace is not None:
+        return max(row.prompt_tokens + row.output_tokens for row in read_trace(scene.trace))
+    return max(kind.prompt_tokens.high + kind.output_tokens.high for kind in scene.mix.kinds)
 
 
 def _compared(

@@ -137,9 +137,11 @@ def compare_in(
 def _limits(
     scene: Scene, workload: Sequence[Arrival], played: Mapping[str, Played], steps: int
 ) -> Limits:
+    # Whoever joins on the way might as well have been there from the start: that is no less.
+    most = scene.workers + sum(max(0, change.workers) for change in scene.changes)
     return Limits(
         hindsight=hindsight(scene, workload, played, steps=steps),
-        upper_bound=upper_bound(workload, scene.profile, scene.workers).attainment,
+        upper_bound=upper_bound(workload, scene.profile, most).attainment,
     )
 
 

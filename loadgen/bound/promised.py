@@ -5,7 +5,8 @@ base + prefill·P + attention·Σ(chunk·context) + decode·D + kv·K, and P + D
 chunk budget C. Charge every prefilled token prefill + base/C, and every decoding sequence
 decode + base/C + kv·(tokens it holds). All charges of a step together are its time less
 base·(1 - (P + D)/C), so never more than its time: spread evenly over the step, they keep every
-worker at or below one second of work a second, whatever the schedule.
+worker at or below one second of work a second, whatever the schedule. A preemption only adds work;
+a prompt whose beginning is still in a cache would take some away, and no simulated engine has one.
 """
 
 from collections.abc import Iterator
