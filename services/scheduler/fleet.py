@@ -3,10 +3,16 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from shared.messages.pool import WorkerReported
 from shared.scheduling.cost import Cost
 from shared.scheduling.step_time import StepTime
+
+# A worker's clock may drift from ours by so much each second.
+_DRIFT: Final = 1e-3
+# A report that seems to be older is not old: a clock has leapt.
+_OLDEST_S: Final = 0.2
 
 
 def wire_name(report: WorkerReported) -> str:
@@ -16,17 +22,28 @@ def wire_name(report: WorkerReported) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Seat:
-    """One worker's dispatch partition, its last report and when it came (epoch seconds, ours).
+    """One worker's dispatch partition, its last report, when it came and when it was written.
 
-    `cost` is what tasks cost there by its own timings, None where it has told of none.
+    Instants are epoch seconds, ours. `lag_s` is what a report takes at least, the difference of
+    the clocks included. `cost` is what tasks cost there by its own timings, None where it has told
+    of none.
     """
 
     name: str
     to_partition: int
     report: WorkerReported
     heard_at: float
+    written_at: float = 0.0
+    lag_s: float = math.inf
     served_at: float = 0.0
     cost: Cost | None = None
+
+    def hear(self, report: WorkerReported, now: float) -> None:
+        """A report may be late; how late, the quickest one so far tells."""
+        lag_s = now - report.at
+        quickest_s = self.lag_s + _DRIFT * max(0.0, now - self.heard_at)
+        self.lag_s = lag_s if lag_s - quickest_s > _OLDEST_S else min(lag_s, quickest_s)
+        self.report, self.heard_at, self.written_at = report, now, report.at + self.lag_s
 
     def learn_cost(self, prior: Cost) -> Cost:
         """The prior where it tells nothing, or nonsense."""
@@ -68,7 +85,7 @@ class Fleet:
                 return None
             seat = Seat(name=name, to_partition=partition, report=report, heard_at=now)
             self.seats[name] = seat
-        seat.report, seat.heard_at = report, now
+        seat.hear(report, now)
         return seat
 
     def served(self, name: str, at: float) -> None:

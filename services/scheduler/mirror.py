@@ -211,7 +211,7 @@ class Mirror:
         sent = sorted(self.unheard[seat.name].values(), key=lambda held: held.lease.at)
         guard, cost = self.backlog.guard, seat.cost or self.backlog.cost
         return drained_at(
-            reported_at=seat.heard_at,
+            reported_at=seat.written_at,
             residual_s=seat.report.residual_s,
             unheard=[
                 (held.lease.at + _HOP_S, guard.first_token_s(held.task, cost)) for held in sent

@@ -16,17 +16,22 @@ from shared.scheduling.step_time import EngineProfile
 
 # What a timer of the loop can tell apart; asking sooner would only spin.
 _BREATH_S: Final = 0.001
+# A prompt let in now is in time for a step that begins so much later. Whoever is let in after the
+# last step has begun waits for a whole step in which nothing is prefilled.
+_LEAD_S: Final = 0.004
 
 
 @dataclass(slots=True, kw_only=True)
 class Gate:
-    """`prefilled_at` is when the engine has last been seen, or is expected, to prefill."""
+    """`prefilled_at` is when the engine has last been seen, or is expected, to prefill; whom it was
+    given at `entered_at` it may not count yet."""
 
     feeder: Feeder
     engine: Engine
     clock: Clock
     roster: Roster
     prefilled_at: float = 0.0
+    entered_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
 
     def entering(self, free: int, ask_again: Callable[[], None]) -> Sequence[Run]:
@@ -44,6 +49,7 @@ class Gate:
         for run in entering:
             prefill_s = profile.first_token_s(run.task.prediction.prompt_tokens)
             self.prefilled_at = max(now, self.prefilled_at) + prefill_s
+            self.entered_at = now
         self._ask_again(min(fed.again_s, self._next_s(entering, waiting)), ask_again)
         return entering
 
@@ -60,14 +66,18 @@ class Gate:
     def _engine_now(self, now: float) -> EngineNow:
         load = self.engine.load()
         profile = measured(self.engine.profile, load)
-        if load.prefill_tokens:
-            left_s = profile.step_time.prefill_s * load.prefill_tokens
-            self.prefilled_at = max(self.prefilled_at, now + left_s)
+        prefill_s = profile.step_time.prefill_s
+        seen_at = now + prefill_s * load.prefill_tokens
+        if now - self.entered_at > _LEAD_S:
+            self.prefilled_at = seen_at if load.prefill_tokens else min(self.prefilled_at, now)
+        then = now + _LEAD_S
         return EngineNow(
-            prefill_tokens=load.prefill_tokens,
+            prefill_tokens=round(max(0.0, self.prefilled_at - then) / prefill_s)
+            if prefill_s
+            else 0,
             step_s=load.step_s,
             decode_step_s=_decode_step_s(profile, load),
-            decoding_s=max(0.0, now - self.prefilled_at),
+            decoding_s=max(0.0, then - self.prefilled_at),
         )
 
     def _next_s(self, entering: Sequence[Run], waiting: Sequence[Run]) -> float:

@@ -73,7 +73,7 @@ async def test_an_answer_arrives_whole_in_order_and_with_its_end() -> None:
 
 @pytest.mark.parametrize(
     ("task", "within_s"),
-    [(a_task(ttft_s=1.0), 0.04), (a_task(e2e_s=5.0), 0.1), (a_task(), 0.1)],
+    [(a_task(ttft_s=1.0), 0.04), (a_task(e2e_s=5.0), 0.12), (a_task(), 0.12)],
 )
 async def test_the_first_token_leaves_at_once_and_later_ones_as_late_as_their_promise_allows(
     task: Task, within_s: float
@@ -95,7 +95,7 @@ async def test_the_first_token_leaves_at_once_and_later_ones_as_late_as_their_pr
     assert first.queued_s is not None
     assert waited_s[0] < 0.002
     assert max(waited_s) < within_s + 0.002
-    assert len(others) <= 0.5 / (within_s - 0.02) + 2
+    assert len(others) <= 0.5 / within_s + 2
     assert all(piece.queued_s is None for piece in others)
 
 
