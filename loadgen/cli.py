@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from loadgen import cli_bench, cli_capacity, cli_compare, cli_run, cli_scale, cli_simulate
+from loadgen import (
+    cli_bench,
+    cli_capacity,
+    cli_compare,
+    cli_model_error,
+    cli_robustness,
+    cli_run,
+    cli_scale,
+    cli_simulate,
+)
 from loadgen.bench.errors import BenchError
 from loadgen.cli_values import UsageError, written
 from loadgen.drivers.errors import DriverError
@@ -47,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     cli_bench.add_to(commands)
     cli_simulate.add_to(commands)
     cli_compare.add_to(commands)
-    cli_scale.add_to(commands)
     cli_capacity.add_to(commands)
+    cli_scale.add_to(commands)
+    cli_model_error.add_to(commands)
+    cli_robustness.add_to(commands)
     report = commands.add_parser("report", help="put the report.json of several runs side by side")
     report.add_argument("files", nargs="+", type=Path, metavar="FILE")
     report.add_argument("--out", type=Path, metavar="DIR", help="write report.html and report.json")

@@ -9,10 +9,11 @@ from typing import Final
 from loadgen.simulator.worker import Report
 from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
+from shared.scheduling.cost import pooled
 from shared.scheduling.plan import Plan, plan
 from shared.scheduling.policy import WorkerView
 from shared.scheduling.residual import drained_at
-
+from shared.scheduling.step_time import StepTime
 
 _NOTHING: Final = Plan(dispatch=(), expired=())
 
@@ -56,6 +57,13 @@ class Dispatcher:
         at = drained_at(reported_at=report.at, residual_s=report.residual_s, unheard=seat.unheard)
         held = report.held + len(seat.unheard)
         self._set(report.worker, _heard(seat.view, held, at))
+        if report.step_time is not None:
+            self._learn_cost(seat, report.step_time)
+
+    def _learn_cost(self, seat: Seat, step_time: StepTime) -> None:
+        seat.view = replace(seat.view, cost=self.backlog.cost.measured(step_time))
+        costs = (each.view.cost for each in self.seats)
+        self.backlog.cost = pooled([cost for cost in costs if cost is not None])
 
     def resize(self, worker: int, slots: int) -> None:
         """From now on it takes so many; with 0 it gets nothing new."""
@@ -96,7 +104,7 @@ class Dispatcher:
         seat.sent += 1
         seat.tasks[task.id] = task
         self.sent_s += self.backlog.cost.work_s(task)
-        prefill_s = self.backlog.cost.first_token_s(task)
+        prefill_s = (seat.view.cost or self.backlog.cost).first_token_s(task)
         seat.unheard.append((now + self.hop_s, prefill_s))
         self._set(number, seat.view.served(task, now=now, prefill_s=prefill_s, hop_s=self.hop_s))
 

@@ -30,7 +30,7 @@ from shared.scheduling.step_time import EngineProfile
 from shared.tasks import TASKS
 
 # How many sequences share a step on a busy worker.
-_COMPANY: Final = 16.0
+COMPANY: Final = 16.0
 TRACE: Final = "trace"
 BATCH: Final = "batch"
 GAMMA: Final = "gamma"
@@ -136,7 +136,7 @@ def _play(
         policy=policy,
         feeder=FEEDERS[policy.feeder](scene.profile),
         profile=scene.profile,
-        cost=Cost(profile=scene.profile, company=_COMPANY),
+        cost=Cost(profile=scene.profile, company=COMPANY),
         workers=scene.workers,
         window_s=scene.duration_s,
         slots=scene.profile.max_sequences,

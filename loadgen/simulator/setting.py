@@ -1,7 +1,9 @@
 """What a simulated house is like."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from loadgen.simulator.speed import Speed
 from shared.scheduling.cost import Cost
 from shared.scheduling.feeding import Feeder
 from shared.scheduling.policy import Policy
@@ -21,7 +23,8 @@ class House:
     """`hop_s`: from a decision to the worker, and back with a report; `report_s`: the longest a
     busy worker is silent, `apart_s`: the shortest. `cost` is what the scheduler believes of its
     engines, `profile` what they are. `window_s`: how long requests come. `retries`: so often a
-    client that was shed asks again, after `backoff_s` and each time twice as long."""
+    client that was shed asks again, after `backoff_s` and each time twice as long. `new_speed`:
+    what a worker believes of its own steps; without it, it knows."""
 
     policy: Policy
     feeder: Feeder
@@ -36,3 +39,4 @@ class House:
     starvation_s: float = 60.0
     retries: int = 0
     backoff_s: float = 0.5
+    new_speed: Callable[[], Speed] | None = None

@@ -102,6 +102,7 @@ class Simulation:
             feeder=self.house.feeder,
             ledger=Ledger(self.house.profile.step_time, self.house.window_s),
             stage=stage,
+            speed=None if self.house.new_speed is None else self.house.new_speed(),
             joined_at=joined_at,
         )
 

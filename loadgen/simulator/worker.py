@@ -8,10 +8,11 @@ from typing import Final
 
 from loadgen.simulator.ledger import Ledger
 from loadgen.simulator.ride import Ride
+from loadgen.simulator.speed import Speed, timing_of
 from shared.domain.task import TaskId
 from shared.scheduling.batching import Batch, Sequence, Step
 from shared.scheduling.feeding import EngineNow, Feeder, Running
-from shared.scheduling.step_time import EngineProfile
+from shared.scheduling.step_time import EngineProfile, StepTime
 
 _MEAN_WEIGHT: Final = 0.1
 
@@ -33,6 +34,7 @@ class Report:
     held: int
     residual_s: float
     ended: tuple[TaskId, ...]
+    step_time: StepTime | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -40,7 +42,8 @@ class Worker:
     """`step` is the one under way and ends at `ends_at`. While nothing is to be prefilled, many
     steps are done at once: `quiet` of them since `began_at`. `turn` numbers these stretches.
 
-    It is paid for from `joined_at` until `left_at`.
+    It is paid for from `joined_at` until `left_at`. `speed` is what it believes of its own steps,
+    and reports; without it, it knows.
     """
 
     number: int
@@ -48,6 +51,7 @@ class Worker:
     feeder: Feeder
     ledger: Ledger
     stage: Stage
+    speed: Speed | None = None
     joined_at: float = 0.0
     left_at: float = math.inf
     batch: Batch = field(init=False)
@@ -130,6 +134,8 @@ class Worker:
 
     def _deliver(self, step: Step, now: float) -> list[Ride]:
         self.step_s += _MEAN_WEIGHT * (step.duration_s - self.step_s)
+        if self.speed is not None:
+            self.speed.learn(timing_of(step))
         self.ledger.note(step, self.batch.steps, now, self.rides)
         for sequence in step.joined:
             if sequence in self.rides:
@@ -167,7 +173,8 @@ class Worker:
         held = len(self.rides) + len(self.waiting)
         ended = tuple(self.ended)
         self.ended.clear()
-        return Report(self.number, now, self.received, held, self._residual_s(now), ended)
+        told = None if self.speed is None else self.speed.step_time()
+        return Report(self.number, now, self.received, held, self._residual_s(now), ended, told)
 
     def _feed(self, now: float) -> bool:
         free = self.profile.max_sequences - len(self.rides)
@@ -199,7 +206,7 @@ class Worker:
             yield running
 
     def _engine_now(self, now: float) -> EngineNow:
-        step = self.profile.step_time
+        step = self._step_time()
         return EngineNow(
             prefill_tokens=self.batch.unprefilled_tokens,
             step_s=self.step_s,
@@ -213,10 +220,13 @@ class Worker:
         under_way_s = 0.0
         if self.step is not None and (tokens or self.step.prefill_tokens):
             under_way_s = self.ends_at - now
-        time = self.profile.step_time
+        time = self._step_time()
         steps = -(-tokens // self.profile.chunk_tokens)
         each_s = time.base_s + time.decode_s * self.batch.running
         return under_way_s + time.prefill_s * tokens + steps * each_s
+
+    def _step_time(self) -> StepTime:
+        return self.profile.step_time if self.speed is None else self.speed.step_time()
 
     def _interrupt(self, sequence: Sequence) -> None:
         """Preempted: it will be prefilled again, with what it has said so far."""

@@ -1,6 +1,7 @@
 """How fast an engine steps: fitted to its own timings, told in reports, written down if asked."""
 
 import logging
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
@@ -14,22 +15,26 @@ from shared.scheduling.step_time import EngineProfile, StepTime
 
 log = logging.getLogger(__name__)
 
-# Quicker steps are learned of together: learning costs some microseconds itself.
-_LEAST_S: Final = 0.001
+# Steps of so long are learned of together: a late timer makes one step longer and the next one
+# shorter, and learned one by one that would look like engines that are faster than they are.
+_TOGETHER_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Whole lines are appended at once, so that engine and worker can share a file."""
+    """Whole lines are appended at once, so that the engine and the worker can share a file."""
 
     path: Path | None = None
 
     @classmethod
-    def to(cls, path: Path | None) -> Self:
-        """Raises SettingsError where it cannot be written."""
+    def to(cls, folder: Path | None) -> Self:
+        """A file of this process' own. Raises SettingsError where it cannot be written."""
+        if folder is None:
+            return cls()
+        path = folder / f"steps-{os.getpid()}.jsonl"
         try:
-            if path is not None:
-                path.touch()
+            folder.mkdir(parents=True, exist_ok=True)
+            path.touch()
         except OSError as error:
             raise SettingsError(f"CATO_RECORD_STEPS: {path}: {error.strerror}") from error
         return cls(path)
@@ -79,7 +84,7 @@ class Speedometer:
     def note(self, timing: Timing) -> None:
         if self._pending is not None:
             timing = self._pending.and_then(timing)
-        if timing.took_s < _LEAST_S:
+        if timing.took_s < _TOGETHER_S:
             self._pending = timing
             return
         self._pending = None

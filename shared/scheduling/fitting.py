@@ -79,7 +79,7 @@ class StepFit:
     """
 
     prior: StepTime
-    memory: float = 150.0
+    memory: float = 75.0
     learned: int = 0
     error: float = 0.1
     _usual: float = 0.1
