@@ -34,6 +34,12 @@ class Hop:
         worker = self.attributes.get(names.WORKER)
         return f"{self.service} {worker}" if worker else self.service
 
+    @property
+    def title(self) -> str:
+        """Of a chain several steps have a hop of the same name."""
+        step = self.text(names.STEP)
+        return self.name if step is None else f"{self.name} {step}"
+
     def number(self, name: str) -> float | None:
         value = self.attributes.get(name)
         return float(value) if isinstance(value, int | float) else None

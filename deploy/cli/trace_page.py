@@ -77,13 +77,14 @@ def _table(
     hops: Sequence[Hop], begin_at: float, end_at: float, *, deadline_at: float | None
 ) -> Iterator[str]:
     width = max(len("where"), *(len(hop.where) for hop in hops))
-    columns = f"{'hop':<10} {'where':<{width}} {'start ms':>10} {'took ms':>10} {'slack ms':>10}"
-    yield f"{columns}  0 … {_ms(end_at - begin_at)}"
+    titles = max(10, *(len(hop.title) for hop in hops))
+    numbers = f"{'start ms':>10} {'took ms':>10} {'slack ms':>10}"
+    yield f"{'hop':<{titles}} {'where':<{width}} {numbers}  0 … {_ms(end_at - begin_at)}"
     for hop in hops:
         slack_s = _slack_s(hop, deadline_at)
         slack = "-" if slack_s is None else f"{slack_s * 1e3:.1f}"
         yield (
-            f"{hop.name:<10} {hop.where:<{width}} {(hop.start_at - begin_at) * 1e3:>10.1f} "
+            f"{hop.title:<{titles}} {hop.where:<{width}} {(hop.start_at - begin_at) * 1e3:>10.1f} "
             f"{hop.took_s * 1e3:>10.1f} {slack:>10}  {_bar(hop, begin_at, end_at)}"
             f"{f'  ! {hop.error}' if hop.error else ''}"
         )
@@ -100,7 +101,9 @@ def _split(hops: Sequence[Hop], begin_at: float, end_at: float) -> str:
     """Each moment belongs to the hop that ended it, so overlapping hops are not counted twice."""
     parts = dict.fromkeys((*_PARTS, "between"), 0.0)
     reached_at = begin_at
-    for hop in sorted(hops, key=lambda hop: hop.end_at):
+    # A step only holds other hops together.
+    single = [hop for hop in hops if hop.name != names.SPAN_STEP]
+    for hop in sorted(single, key=lambda hop: hop.end_at):
         part = next((part for part, spans in _PARTS.items() if hop.name in spans), "between")
         since_at = max(reached_at, hop.start_at)
         parts[part] += max(0.0, hop.end_at - since_at)

@@ -144,6 +144,27 @@ def test_a_task_that_nobody_waits_for_is_not_said_to_have_ended(tmp_path: Path) 
     assert "never" not in told
 
 
+def test_the_steps_of_a_chain_are_told_apart_and_counted_once(tmp_path: Path) -> None:
+    memory = Memory()
+    with keep_spans(memory):
+        root = a_root()
+        for number, begin_s in (("0.0", 0.0), ("1.0", 0.5)):
+            for name in (names.SPAN_ENGINE, names.SPAN_STEP):
+                record_span(
+                    name,
+                    parent=root.traceparent,
+                    start_at=AT + begin_s,
+                    end_at=AT + begin_s + 0.5,
+                    attributes={names.TASK_ID: "t1", names.STEP: number},
+                )
+
+    told = page(hops_of("t1", written(tmp_path, worker=memory)))
+
+    assert re.search(r"^engine 0\.0 .* 500\.0", told, re.MULTILINE)
+    assert re.search(r"^step 1\.0 .* 500\.0", told, re.MULTILINE)
+    assert "engine 1000.0 ms (100%)" in told
+
+
 def test_a_half_written_line_is_left_for_later(tmp_path: Path) -> None:
     a_traced_task(tmp_path)
     file = tmp_path / "worker-1.jsonl"
