@@ -103,7 +103,8 @@ def test_a_knob_that_costs_more_and_keeps_less_is_no_part_of_the_frontier() -> N
 def test_seeds_are_averaged_before_knobs_are_compared() -> None:
     rows = [a_row(workers=1, attainment=0.5), a_row(workers=3, attainment=0.9)]
 
-    assert Frontier.of(rows).points == ((2, pytest.approx(0.7)),)
+    assert Frontier.of(rows).attainment_at(2) == pytest.approx(0.7)
+    assert Frontier.of(rows).attainment_at(1) is None
 
 
 def test_a_fixed_fleet_is_played_once_and_shown_beside_every_load() -> None:
