@@ -17,7 +17,7 @@ from shared.runtime.health import serve_health
 from shared.runtime.run import run_service
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import Cost
-from shared.scheduling.policies import POLICIES
+from shared.scheduling.policies import favouring
 from shared.telemetry.service import use_service
 
 # How many sequences share a step on a busy worker.
@@ -50,7 +50,9 @@ async def main() -> None:
                 knobs=settings.knobs(),
                 foresight=settings.foresight(),
                 parser=ParserProcess(),
-                new_backlog=lambda: Backlog(policy=POLICIES[settings.policy](), cost=cost),
+                new_backlog=lambda: Backlog(
+                    policy=favouring(settings.policy, settings.favour), cost=cost
+                ),
             ),
         )
         await stack.enter_async_context(

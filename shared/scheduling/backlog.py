@@ -31,6 +31,11 @@ class _Place:
     work_s: float
     is_late: bool = False
 
+    def promised_s(self) -> float:
+        """Its work while that can still keep a promise."""
+        is_promised = self.task.latency_class is not LatencyClass.BATCH and not self.is_late
+        return self.work_s if is_promised else 0.0
+
 
 @dataclass(slots=True, kw_only=True)
 class Backlog:
@@ -44,6 +49,7 @@ class Backlog:
     workers: int = 1
     queued: Counter[LatencyClass] = field(default_factory=Counter)
     work_s: defaultdict[LatencyClass, float] = field(default_factory=lambda: defaultdict(float))
+    _promised_s: float = 0.0
     _places: dict[TaskId, _Place] = field(default_factory=dict)
     _order: SortedList = field(default_factory=SortedList)
     _late: SortedList = field(default_factory=SortedList)
@@ -81,6 +87,7 @@ class Backlog:
             self._by_hope.add(place.hopeless)
         self.queued[task.latency_class] += 1
         self.work_s[task.latency_class] += place.work_s
+        self._promised_s += place.promised_s()
 
     def remove(self, task_id: TaskId) -> Task | None:
         place = self._places.pop(task_id, None)
@@ -95,6 +102,7 @@ class Backlog:
             self._by_hope.remove(place.hopeless)
         self.queued[place.task.latency_class] -= 1
         self.work_s[place.task.latency_class] -= place.work_s
+        self._promised_s -= place.promised_s()
         return place.task
 
     def relegate(self, now: float) -> None:
@@ -104,6 +112,7 @@ class Backlog:
             place = self._places[task_id]
             self._order.remove(place.key)
             self._late.add(place.key)
+            self._promised_s -= place.promised_s()
             place.is_late = True
 
     def heads(self) -> Iterator[Task]:
@@ -138,8 +147,8 @@ class Backlog:
             yield place.task.deadline_at - now, place.work_s
 
     def pressure_s(self) -> float:
-        """How long the fleet would work on what waits."""
-        return sum(self.work_s.values()) / max(1, self.workers)
+        """How long the fleet would work on the promises that wait and can still be kept."""
+        return max(0.0, self._promised_s) / max(1, self.workers)
 
     def ahead_of(self, task: Task) -> int:
         """How many would be served before this newcomer?"""
@@ -155,7 +164,7 @@ class Backlog:
             ),
             (_instant(task.received_at), task.id),
             _due(self.guard.hopeless_at(task, self.cost), task.id),
-            _due(self.guard.doomed_at(task, self.cost), task.id),
+            _due(self.guard.doomed_at(task, self.cost) + task.spare_s, task.id),
             self.guard.work_s(task, self.cost),
         )
 

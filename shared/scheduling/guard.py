@@ -56,10 +56,15 @@ class Guard:
             return self._lapsed("rank", error, (_deadline_at(task),))
 
     def place(
-        self, task: Task, free: Mapping[str, WorkerView], now: float, cost: Cost
+        self,
+        task: Task,
+        free: Mapping[str, WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
     ) -> WorkerView | None:
         try:
-            worker = self.policy.place(task, tuple(free.values()), now, cost)
+            worker = self.policy.place(task, tuple(free.values()), now, cost, pressure_s)
             if worker is not None and free.get(worker.name) is not worker:
                 raise _Nonsense(f"{worker.name} may not be sent a task")
         except Exception as error:  # noqa: BLE001

@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
-from shared.scheduling.policy import WorkerView
+from shared.scheduling.policy import WorkerView, soonest_drained
 
 # A policy that declined so many in a row is not asked about ten thousand more in this step.
 _DECLINED: Final = 64
@@ -48,7 +48,7 @@ def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvatio
         if task.id not in gone and not task.received_at < starved_at
     )
     gone.update(task.id for task in shed)
-    room = _Room(backlog, fleet, now)
+    room = _Room(backlog, fleet, now, starved_at)
     on_time = room.fill(
         chain(backlog.older_than(starved_at), backlog.heads()), gone, backlog.guard.window_s()
     )
@@ -64,10 +64,14 @@ def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvatio
 class _Room:
     """What the fleet can still be sent in this step."""
 
-    def __init__(self, backlog: Backlog, fleet: Sequence[WorkerView], now: float) -> None:
+    def __init__(
+        self, backlog: Backlog, fleet: Sequence[WorkerView], now: float, starved_at: float
+    ) -> None:
         self._backlog = backlog
         self._guard = backlog.guard
         self._now = now
+        self._starved_at = starved_at
+        self._pressure_s = backlog.pressure_s()
         self._free = {worker.name: worker for worker in fleet if worker.is_free()}
 
     def fill(
@@ -88,7 +92,7 @@ class _Room:
                 }
             if not open_:
                 break
-            worker = self._guard.place(task, open_, self._now, self._backlog.cost)
+            worker = self._worker_for(task, open_)
             if worker is None:
                 declined += 1
                 if declined == _DECLINED:
@@ -99,6 +103,13 @@ class _Room:
             sent.append(Assignment(task=task, worker=worker))
             self._occupy(worker, task, open_, until)
         return tuple(sent)
+
+    def _worker_for(self, task: Task, open_: dict[str, WorkerView]) -> WorkerView | None:
+        """Nobody is declined for ever, whatever the policy says."""
+        worker = self._guard.place(task, open_, self._now, self._backlog.cost, self._pressure_s)
+        if worker is None and task.received_at < self._starved_at:
+            return soonest_drained(tuple(open_.values()), self._now)
+        return worker
 
     def opens_at(self, gone: set[TaskId]) -> float:
         """When the next worker may be sent something, if anybody waits for it."""

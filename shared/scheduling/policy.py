@@ -97,11 +97,16 @@ class Policy(Protocol):
         ...
 
     def place(
-        self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost
+        self,
+        task: Task,
+        free: Sequence[WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
     ) -> WorkerView | None:
         """One of the workers that may be sent a task, or None to let it wait for some change.
 
-        Never called with none.
+        Never called with none. `pressure_s` is how long the fleet would work on what waits now.
         """
         ...
 
@@ -129,7 +134,12 @@ class Eager:
     feeder = "fcfs"
 
     def place(
-        self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost
+        self,
+        task: Task,
+        free: Sequence[WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
     ) -> WorkerView | None:
         return least_held(free)
 

@@ -113,7 +113,12 @@ class Mad(Eager):
         return cast("Rank", self._say())
 
     def place(
-        self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost
+        self,
+        task: Task,
+        free: Sequence[WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
     ) -> WorkerView | None:
         return cast("WorkerView", self._say())
 

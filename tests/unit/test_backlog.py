@@ -50,7 +50,7 @@ def test_a_long_prompt_gives_way_sooner_the_more_waits() -> None:
 
 
 def test_pressure_is_the_work_that_waits_over_those_who_share_it() -> None:
-    backlog = a_backlog(*(a_task(str(n), prompt_tokens=25_000) for n in range(4)))
+    backlog = a_backlog(*(a_task(str(n), ttft_s=9, prompt_tokens=25_000) for n in range(4)))
     alone_s = backlog.pressure_s()
 
     backlog.workers = 4
@@ -75,9 +75,9 @@ def test_two_are_drawn_by_lot_and_the_less_busy_one_is_taken() -> None:
     fleet = [a_worker(str(n), slots=9, held=n) for n in range(8)]
     policy = POLICIES["power_of_two"]()
 
-    placed = [policy.place(a_task(str(n)), fleet, 0, COST) for n in range(400)]
+    placed = [policy.place(a_task(str(n)), fleet, 0, COST, 0) for n in range(400)]
     taken = [worker.held for worker in placed if worker]
 
-    assert placed[7] == policy.place(a_task("7"), fleet, 0, COST)
+    assert placed[7] == policy.place(a_task("7"), fleet, 0, COST, 0)
     assert 7 not in taken
     assert taken.count(0) > taken.count(3) > taken.count(6)

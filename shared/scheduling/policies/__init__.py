@@ -1,6 +1,7 @@
 """The policies one can choose from: one file and one line each."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from shared.scheduling.policies.cato import Cato
@@ -25,3 +26,12 @@ POLICIES: Final[Mapping[str, Callable[[], Policy]]] = {
     "hybrid": Hybrid,
     "cato": Cato,
 }
+
+
+def favouring(name: str, favour: float) -> Policy:
+    """`favour`: 0 keeps as many promises as possible, 1 those of every kind alike.
+
+    Only `cato` can be told; the others are what they are.
+    """
+    policy = POLICIES[name]()
+    return replace(policy, favour=favour) if isinstance(policy, Cato) else policy

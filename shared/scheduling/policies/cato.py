@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.domain.task import Task
+from shared.domain.task import LatencyClass, Task
 from shared.scheduling.cost import Cost
 from shared.scheduling.policy import Rank, WorkerView, milliseconds, soonest_drained
 
@@ -13,9 +13,14 @@ from shared.scheduling.policy import Rank, WorkerView, milliseconds, soonest_dra
 class Cato:
     """Deadline first when there is time, short first when there is not, the doomed out of the way.
 
-    `price_calm`, `price_rush`: how many seconds of slack a second of prefill costs a task in the
+    `price_calm`, `price_rush`: how many seconds of slack a second of its work costs a task in the
     order, with little waiting (`calm_s` of work for the fleet) and with much (`rush_s`).
+    `token_s` is what each token of a whole answer counts for in that work: it is decoded in time
+    only where prompts are held back for it. `favour` turns that from twice as much (0: as many
+    promises as possible) to nothing (1: those of every kind alike).
     `paced_share`: whole answers are begun while this share of their promise is left to decode in.
+    `apart_s`: with more than that waiting, who can only be late waits on, and whole answers go to
+    every other worker, answers read along to the rest: not all have to hold prompts back then.
     `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
     """
 
@@ -23,7 +28,10 @@ class Cato:
     price_rush: float = 30.0
     calm_s: float = 0.2
     rush_s: float = 1.5
+    token_s: float = 0.0001
+    favour: float = 0.5
     paced_share: float = 0.7
+    apart_s: float = 0.7
     margin_s: float = 0.012
     window_s: float = 0.005
     late_window_s: float = 0.0
@@ -33,11 +41,26 @@ class Cato:
     feeder: str = "holding"
 
     def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
-        price_s = self._price(pressure_s) * cost.prefill_s(task)
-        return (self.doomed_at(task, cost) + price_s,)
+        work_s = cost.prefill_s(task)
+        if task.latency_class is LatencyClass.E2E:
+            token_s = 2 * (1 - self.favour) * self.token_s
+            work_s += token_s * task.prediction.output_tokens_p50
+        return (self.doomed_at(task, cost) + self._price(pressure_s) * work_s,)
 
-    def place(self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost) -> WorkerView:
-        return soonest_drained(free, now)
+    def place(
+        self,
+        task: Task,
+        free: Sequence[WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
+    ) -> WorkerView | None:
+        if pressure_s <= self.apart_s:
+            return soonest_drained(free, now)
+        if self.doomed_at(task, cost) <= now:
+            return None
+        at_home = [each for each in free if _is_at_home(task, each)]
+        return soonest_drained(at_home, now) if at_home else None
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
         return task.deadline_at - cost.paced_s(task, self.paced_share) - self.margin_s
@@ -53,3 +76,10 @@ class Cato:
     def _price(self, pressure_s: float) -> float:
         rush = (pressure_s - self.calm_s) / (self.rush_s - self.calm_s)
         return self.price_calm + (self.price_rush - self.price_calm) * min(1.0, max(0.0, rush))
+
+
+def _is_at_home(task: Task, worker: WorkerView) -> bool:
+    """Whole answers on every other worker, answers read along on the rest, others anywhere."""
+    if task.latency_class is LatencyClass.E2E:
+        return worker.to_partition % 2 == 0
+    return task.promise.tpot_s is None or worker.to_partition % 2 == 1

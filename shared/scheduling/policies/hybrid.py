@@ -28,7 +28,14 @@ class Hybrid:
         tokens = task.prediction.prompt_tokens + task.prediction.output_tokens_p50
         return (task.deadline_at + self.per_token_s * tokens,)
 
-    def place(self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost) -> WorkerView:
+    def place(
+        self,
+        task: Task,
+        free: Sequence[WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
+    ) -> WorkerView:
         return soonest_drained(free, now)
 
     def doomed_at(self, task: Task, cost: Cost) -> float:

@@ -17,7 +17,14 @@ class PowerOfTwo(Eager):
     def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         return (task.received_at,)
 
-    def place(self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost) -> WorkerView:
+    def place(
+        self,
+        task: Task,
+        free: Sequence[WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
+    ) -> WorkerView:
         lot = crc32(task.id.encode())
         first = lot % len(free)
         second = (first + 1 + (lot >> 8) % max(1, len(free) - 1)) % len(free)

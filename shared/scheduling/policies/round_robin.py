@@ -13,5 +13,12 @@ class RoundRobin(Eager):
     def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         return (task.received_at,)
 
-    def place(self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost) -> WorkerView:
+    def place(
+        self,
+        task: Task,
+        free: Sequence[WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
+    ) -> WorkerView:
         return min(free, key=lambda worker: worker.served_at)

@@ -26,7 +26,12 @@ class Saber(Eager):
         return (cost.latest_start_at(task),)
 
     def place(
-        self, task: Task, free: Sequence[WorkerView], now: float, cost: Cost
+        self,
+        task: Task,
+        free: Sequence[WorkerView],
+        now: float,
+        cost: Cost,
+        pressure_s: float,
     ) -> WorkerView | None:
         worker = least_held(free)
         slower = self._slower(worker.held + 1)

@@ -1,0 +1,95 @@
+"""What the house's own policy does that no other does."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.task import Promise, Task, TaskId
+from shared.scheduling.plan import plan
+from shared.scheduling.policies import favouring
+from shared.scheduling.policies.cato import Cato
+from shared.scheduling.policy import WorkerView
+from tests.builders import COST, a_backlog, a_task
+
+CATO = Cato()
+CALM_S, RUSH_S = 0.0, 10.0
+EVEN = WorkerView(name="even", to_partition=0, slots=9, held=0)
+ODD = WorkerView(name="odd", to_partition=1, slots=9, held=0)
+COMPLETION = a_task("completion", ttft_s=0.3, useful_s=0.3, prompt_tokens=1400, output_tokens=14)
+SUMMARY = a_task("summary", e2e_s=5, useful_s=15, prompt_tokens=1200, output_tokens=120)
+GENERATION = replace(
+    a_task("generation", ttft_s=1, useful_s=10, prompt_tokens=500, output_tokens=250),
+    promise=Promise(ttft_s=1, tpot_s=0.05),
+)
+
+
+@pytest.mark.parametrize("task", [COMPLETION, SUMMARY, GENERATION])
+def test_with_little_waiting_any_worker_takes_anything(task: Task) -> None:
+    assert CATO.place(task, [EVEN], 0, COST, CALM_S) is EVEN
+    assert CATO.place(task, [ODD], 0, COST, CALM_S) is ODD
+
+
+def test_in_a_rush_whole_answers_and_answers_read_along_keep_apart() -> None:
+    placed: dict[str, set[WorkerView | None]] = {
+        task.id: {CATO.place(task, [worker], 0, COST, RUSH_S) for worker in (EVEN, ODD)}
+        for task in (COMPLETION, SUMMARY, GENERATION)
+    }
+
+    assert placed["completion"] == {EVEN, ODD}
+    assert placed["summary"] == {EVEN, None}
+    assert placed["generation"] == {None, ODD}
+
+
+def test_whoever_can_only_be_late_waits_until_the_rush_is_over() -> None:
+    late_at = SUMMARY.deadline_at - 0.1
+
+    assert CATO.place(SUMMARY, [EVEN], late_at, COST, RUSH_S) is None
+    assert CATO.place(SUMMARY, [EVEN], late_at, COST, CALM_S) is EVEN
+
+
+def test_in_a_rush_the_shorter_prompt_goes_before_the_earlier_deadline() -> None:
+    long = replace(COMPLETION, prediction=replace(COMPLETION.prediction, prompt_tokens=4000))
+    short = replace(COMPLETION, received_at=0.2)
+
+    assert CATO.rank(short, COST, RUSH_S) < CATO.rank(long, COST, RUSH_S)
+
+
+def test_a_whole_answer_pays_for_its_tokens_too() -> None:
+    longer = replace(SUMMARY, prediction=replace(SUMMARY.prediction, output_tokens_p50=140))
+    price_s = CATO.rank(longer, COST, CALM_S)[0] - CATO.rank(SUMMARY, COST, CALM_S)[0]
+
+    assert price_s == pytest.approx(CATO.price_calm * CATO.token_s * 20)
+
+
+def test_favour_goes_from_as_many_promises_as_possible_to_every_kind_alike() -> None:
+    promises, kinds = (favouring("cato", favour).rank(SUMMARY, COST, RUSH_S) for favour in (0, 1))
+
+    assert promises > CATO.rank(SUMMARY, COST, RUSH_S) > kinds
+    assert favouring("cato", 0).rank(COMPLETION, COST, RUSH_S) == CATO.rank(
+        COMPLETION, COST, RUSH_S
+    )
+
+
+def test_favour_leaves_other_policies_as_they_are() -> None:
+    assert favouring("edf", 1).rank(SUMMARY, COST, RUSH_S) == (SUMMARY.deadline_at,)
+
+
+def test_batch_work_and_the_late_are_no_rush() -> None:
+    batch = [a_task(f"batch-{n}", prompt_tokens=8000) for n in range(50)]
+    late = [replace(SUMMARY, id=TaskId(f"late-{n}")) for n in range(50)]
+    backlog = a_backlog(*batch, *late, policy="cato")
+
+    plan(backlog, [], now=5, starvation_s=60)
+
+    assert backlog.pressure_s() == pytest.approx(0)
+
+
+def test_a_starving_task_is_never_declined() -> None:
+    rush = [replace(SUMMARY, id=TaskId(f"rush-{n}"), received_at=100) for n in range(200)]
+    starving = replace(SUMMARY, useful_s=None)
+    backlog = a_backlog(starving, *rush, policy="cato")
+
+    decided = plan(backlog, [ODD], now=100.5, starvation_s=60)
+
+    assert backlog.pressure_s() > CATO.apart_s
+    assert [each.task for each in decided.dispatch] == [starving]
