@@ -1,13 +1,15 @@
 """What is left of a chain's promise is split over the steps to come, whatever was predicted."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.task import Step, Task, TaskId
 from shared.scheduling.chains import SPLITS, Journey, resplit, spare_s, stage_cost_s, whole
-from tests.builders import COST, a_task
+from tests.builders import COST, a_backlog, a_task
 
 durations = st.floats(0, 1000)
 nonsense = st.floats(allow_nan=True, allow_infinity=True)
@@ -123,3 +125,16 @@ def test_a_stage_costs_its_whole_answer_whatever_the_chain_promises() -> None:
     long = stage_cost_s(COST, like, a_task(output_tokens=700).prediction)
 
     assert long > short + 600 * COST.profile.step_time.base_s
+
+
+def test_a_step_is_not_late_while_its_chain_can_still_be_on_time() -> None:
+    def a_step(spare_s: float) -> Task:
+        step = Step(chain=TaskId("chain"), stage=0, spare_s=spare_s)
+        return replace(a_task(e2e_s=2, output_tokens=1), step=step)
+
+    spared, tight = a_backlog(a_step(5), policy="cato"), a_backlog(a_step(0), policy="cato")
+    for backlog in (spared, tight):
+        backlog.relegate(now=3)
+
+    assert [task.id for task in spared.heads()] == ["task-1"]
+    assert [task.id for task in tight.latecomers()] == ["task-1"]
