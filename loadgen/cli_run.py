@@ -19,9 +19,11 @@ from loadgen.drivers.progress import Tally, shown
 from loadgen.report.document import RunReport, encode
 from loadgen.report.table import show, terminal
 from loadgen.report.tally import figures_of
+from loadgen.simulator.capacity import capacity_per_s
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.arrivals import ARRIVALS
 from loadgen.workloads.corpus import Corpus
+from loadgen.workloads.mixes import Mix
 from loadgen.workloads.sessions import Typing
 from loadgen.workloads.trace import WHOLE, read_trace
 from loadgen.workloads.workload import Crowd, build, replay
@@ -48,6 +50,8 @@ def _add_workload(run: argparse.ArgumentParser) -> None:
     number = cli_values.positive
     run.add_argument("--seconds", type=number, default=60.0)
     run.add_argument("--rate", type=number, help="requests per second, on average")
+    run.add_argument("--load", type=number, help="instead, of what --workers of --profile can do")
+    run.add_argument("--workers", type=cli_values.count, default=1, help="with --load")
     run.add_argument("--mix", default="reference", help="reference, editor, or a .toml/.json file")
     run.add_argument("--arrivals", choices=[*ARRIVALS, TRACE], default="poisson")
     run.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")
@@ -87,6 +91,7 @@ def _add_output(run: argparse.ArgumentParser) -> None:
     run.add_argument("--out", type=Path, metavar="DIR", help="write report.html and report.json")
     run.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON there")
     run.add_argument("--name", help="of this run in reports")
+    run.add_argument("--brief", action="store_true", help="progress, but no table")
     run.add_argument("--quiet", action="store_true", help="no progress, no table")
 
 
@@ -99,7 +104,7 @@ def run_once(options: argparse.Namespace) -> int:
         cli_values.write(options.json, encode([report]))
     if options.out is not None:
         cli_values.written([report], options.out)
-    if not options.quiet:
+    if not (options.quiet or options.brief):
         show([report], terminal())
     return 0 if report.figures.total.answered else _NOTHING_ANSWERED
 
@@ -114,11 +119,19 @@ def arrivals_of(options: argparse.Namespace) -> list[Arrival]:
         window = options.window or WHOLE
         rows = read_trace(options.trace, window=window, rate_scale=options.scale)
         return replay(mix, rows, options.seed, crowd)
-    if options.rate is None:
-        raise UsageError(f"--arrivals {options.arrivals} needs --rate, in requests per second")
     rng = Random(f"{options.seed}/arrivals")
-    times = ARRIVALS[options.arrivals](options.rate, options.seconds, rng)
+    times = ARRIVALS[options.arrivals](_rate(options, mix), options.seconds, rng)
     return build(mix, times, options.seed, crowd)
+
+
+def _rate(options: argparse.Namespace, mix: Mix) -> float:
+    """Requests per second, also where a share of what a fleet could do was asked for."""
+    if options.load is not None:
+        fleet = options.workers * capacity_per_s(load_profile(options.profile), mix)
+        return float(options.load) * fleet
+    if options.rate is None:
+        raise UsageError(f"--arrivals {options.arrivals} needs --rate or --load")
+    return float(options.rate)
 
 
 async def _play(options: argparse.Namespace, arrivals: Sequence[Arrival]) -> Played:
@@ -178,6 +191,8 @@ def _duration_s(options: argparse.Namespace, arrivals: Sequence[Arrival]) -> flo
 def _setting(options: argparse.Namespace) -> dict[str, str]:
     played = {"trace": options.trace.name, "scale": f"{options.scale:g}"} if options.trace else {}
     rate = {} if options.rate is None else {"rate": f"{options.rate:g}/s"}
+    if options.load is not None:
+        rate = {"load": f"{options.load:g} of {options.workers} x {options.profile}"}
     return {
         "mix": options.mix,
         "arrivals": options.arrivals,
