@@ -124,8 +124,8 @@ def losses(
     plays = list(product(scenes, policies, ERRORS))
     kept: dict[tuple[str, float, str], list[tuple[float, float]]] = {}
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for (scene, policy, error), shares in zip(plays, pool.map(_play, plays), strict=True):
-            kept.setdefault((error, scene.load, policy), []).append(shares)
+        for (scene, policy, error), share in zip(plays, pool.map(_play, plays), strict=True):
+            kept.setdefault((error, scene.load, policy), []).append(share)
             yield None
     for (error, load, policy), shares in kept.items():
         sound = fmean(each for each, _ in kept[NONE, load, policy])
