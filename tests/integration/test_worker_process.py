@@ -48,9 +48,9 @@ class Desk:
         reading = Subscription(message=kind, topic=kind.base_topic, start=Start.LATEST)
         await self.bus.consume(reading, take, caught_up=is_reading.set)
 
-    async def seat(self) -> str:
+    async def seat(self, within_s: float = 20) -> str:
         """Its name on the wire, once it reads where it was seated."""
-        await until(lambda: bool(self.of(WorkerReported)), within_s=20, saying="it reports")
+        await until(lambda: bool(self.of(WorkerReported)), within_s=within_s, saying="it reports")
         first = self.of(WorkerReported)[0]
         await self.bus.publish(
             WorkerAdmitted(worker=first.worker, incarnation=first.incarnation, to_partition=SEAT)

@@ -31,10 +31,14 @@ QWEN = FIM_TEMPLATES["qwen2.5-coder"]
 
 
 def a_body(
-    prompt: str = "def f():", *, suffix: str | None = None, max_tokens: int = 9, **extra: JsonValue
+    prompt: str = "def f():",
+    *,
+    suffix: str | None = None,
+    max_tokens: int = 9,
+    extra: dict[str, JsonValue] | None = None,
 ) -> Body:
     return Body(
-        route="completions", prompt=prompt, suffix=suffix, max_tokens=max_tokens, extra=extra
+        route="completions", prompt=prompt, suffix=suffix, max_tokens=max_tokens, extra=extra or {}
     )
 
 
@@ -47,7 +51,7 @@ def sampled(body: Body, **defaults: JsonValue) -> dict[str, JsonValue]:
 
 
 def test_what_the_client_left_open_is_the_models_default() -> None:
-    body = a_body(top_k=3).model_copy(update={"temperature": 0.0})
+    body = a_body(extra={"top_k": 3}).model_copy(update={"temperature": 0.0})
 
     asked = sampled(body, temperature=0.7, top_p=0.8, top_k=20)
 
@@ -74,7 +78,7 @@ def test_an_answer_may_fill_the_rest_of_the_context_and_no_more() -> None:
 def test_the_form_of_an_answer_is_asked_in_vllms_words(
     extra: dict[str, JsonValue], constraint: JsonValue
 ) -> None:
-    assert sampled(a_body(**extra)).get("structured_outputs") == constraint
+    assert sampled(a_body(extra=extra)).get("structured_outputs") == constraint
 
 
 @pytest.mark.parametrize(
@@ -83,13 +87,13 @@ def test_the_form_of_an_answer_is_asked_in_vllms_words(
 )
 def test_a_field_of_a_wrong_kind_is_refused_by_name(name: str, value: JsonValue) -> None:
     with pytest.raises(EngineRefused, match=name):
-        sampled(a_body(**{name: value}))
+        sampled(a_body(extra={name: value}))
 
 
 @pytest.mark.parametrize("name", ["tools", "logprobs", "chat_template", "truncate_prompt_tokens"])
 def test_what_only_vllms_server_does_is_refused_by_name(name: str) -> None:
     with pytest.raises(EngineRefused, match=name):
-        check_obeyable(a_body(**{name: 1}))
+        check_obeyable(a_body(extra={name: 1}))
 
 
 def test_a_picture_is_refused_rather_than_left_out() -> None:
@@ -120,7 +124,7 @@ def test_the_parts_of_a_message_become_one_text() -> None:
 @pytest.mark.parametrize("given", [[], [-1], [10], "ab", [0.5]])
 def test_tokens_that_the_model_lacks_are_refused(given: JsonValue) -> None:
     with pytest.raises(EngineRefused, match="between 0 and 9"):
-        given_token_ids(a_body(prompt_token_ids=given), vocabulary=10)
+        given_token_ids(a_body(extra={"prompt_token_ids": given}), vocabulary=10)
 
 
 def test_what_promises_stand_on_cannot_be_configured_away() -> None:

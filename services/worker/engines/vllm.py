@@ -89,6 +89,7 @@ class VLLMEngine:
         self._process: VLLMProcess | None = None
         self._watching: asyncio.Task[None] | None = None
         self._leash: Leash | None = None
+        self._mark_ids: list[int] = []
         # Of the prompt tokens computed, those of prompts that are through.
         self._through_tokens = 0
 
@@ -101,7 +102,8 @@ class VLLMEngine:
 
     async def start(self) -> None:
         """Ready when a first answer has come. Raises SettingsError, EngineUnavailable."""
-        vllm, arguments = import_vllm(), self._model.arguments(self.profile)
+        arguments = self._model.arguments(self.profile)
+        vllm = await asyncio.to_thread(import_vllm)
         process = await asyncio.to_thread(vllm.load, arguments, self._meter)
         self._process, self._leash = process, Leash.on(process.pids())
         limits = process.limits
@@ -115,6 +117,7 @@ class VLLMEngine:
             kv_capacity_tokens=limits.kv_capacity_tokens,
         )
         self._meter.kv_capacity_tokens = limits.kv_capacity_tokens
+        self._mark_ids = process.ids_of(self._model.fim.stop)
         self._watching = asyncio.create_task(self._watch(process))
         await self._warm_up(process)
 
@@ -205,9 +208,9 @@ class VLLMEngine:
             )
         sampling = sampling_of(body, defaults=process.defaults, room_tokens=context - prompt_tokens)
         if is_infill(body):
-            marks = process.ids_of(self._model.fim.stop)
             asked = sampling.get("stop_token_ids")
-            sampling["stop_token_ids"] = [*(asked if isinstance(asked, list) else ()), *marks]
+            own = asked if isinstance(asked, list) else []
+            sampling["stop_token_ids"] = [*own, *self._mark_ids]
         return sampling
 
     def _enter(self, stream: _Stream, prompt_tokens: int) -> None:

@@ -1,0 +1,1 @@
+"""vLLM itself, on a CPU, with a tiny model made here: `make test-vllm`."""
