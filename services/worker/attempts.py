@@ -8,7 +8,7 @@ from math import inf
 from typing import Final
 
 from services.worker import measures
-from services.worker.engine import Engine, EngineDied, EngineError, EngineRefused, Piece
+from services.worker.engine import Engine, EngineDied, EngineError, EngineRefused
 from services.worker.rendering import job_of
 from services.worker.roster import Run
 from services.worker.speedometer import Recording
@@ -18,7 +18,6 @@ from shared.domain.errors import Unavailable
 from shared.domain.outcome import Attempt
 from shared.messages.bus import Bus
 from shared.messages.catalogue import AttemptEnded, TaskRevoked
-from shared.tasks.chain import MOST_OUTPUT_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +102,8 @@ class Attempts:
         async with aclosing(self.engine.generate(job)) as pieces:
             async for piece in pieces:
                 await stream.push(piece)
-                _note_answer(run, piece)
+                if run.answer is not None:
+                    run.answer.add(piece.text)
 
     def _ended(self, run: Run, result: Attempt, error: str | None) -> AttemptEnded:
         is_answered = result is Attempt.COMPLETED
@@ -120,20 +120,6 @@ class Attempts:
             finish_reason=run.finish_reason,
             error=error,
             output="".join(run.answer.texts) if is_answered and run.answer is not None else None,
-        )
-
-
-def _note_answer(run: Run, piece: Piece) -> None:
-    """Raises EngineRefused for an answer that is too long to be asked about."""
-    if run.answer is None:
-        return
-    run.answer.add(piece.text)
-    if run.answer.size_bytes > MOST_OUTPUT_BYTES:
-        raise EngineRefused(
-            f"a step of the chain answered more than {MOST_OUTPUT_BYTES} bytes; "
-            "ask for less with `max_tokens`",
-            is_permanent=True,
-            status=400,
         )
 
 

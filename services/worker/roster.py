@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from services.worker.engine import JobId
+from services.worker.engine import EngineRefused, JobId
 from shared.domain.fence import Fence
 from shared.domain.outcome import Attempt, FinishReason
 from shared.domain.task import Task, TaskId
 from shared.messages.catalogue import TaskDispatched, Usage
 from shared.messages.pool import RunningTask
+from shared.tasks.chain import MOST_OUTPUT_BYTES
 
 AttemptKey = tuple[TaskId, Fence]
 
@@ -36,8 +37,16 @@ class Answer:
     size_bytes: int = 0
 
     def add(self, text: str) -> None:
+        """Raises EngineRefused for an answer that is too long to be asked about."""
         self.texts.append(text)
         self.size_bytes += len(text.encode("utf-8", "replace"))
+        if self.size_bytes > MOST_OUTPUT_BYTES:
+            raise EngineRefused(
+                f"a step of the chain answered more than {MOST_OUTPUT_BYTES} bytes; "
+                "ask for less with `max_tokens`",
+                is_permanent=True,
+                status=400,
+            )
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
