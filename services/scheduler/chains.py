@@ -1,14 +1,16 @@
 """A chain goes on when a step of it is over: what comes next, with what is left of the promise."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from services.scheduler.answers import Answer, Answers
 from services.scheduler.endings import Endings
 from services.scheduler.mirror import Mirror
 from shared.domain.chain import Stage
+from shared.domain.errors import Unavailable
 from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, Prediction, Promise, Step, Task, TaskId
 from shared.messages.body import Body, ChatMessage
@@ -28,6 +30,8 @@ from shared.tasks.chain import (
 
 log = logging.getLogger(__name__)
 
+_RETRY_S = 0.2
+
 
 class Parser(Protocol):
     async def parses(self, language: str, answer: str) -> bool:
@@ -43,9 +47,11 @@ class Chains:
     endings: Endings
     parser: Parser
     split: Split = resplit
+    unchecked: asyncio.Queue[tuple[Task, Answers]] = field(default_factory=asyncio.Queue)
+    checking: set[TaskId] = field(default_factory=set)
 
     async def begin(self, chain: Task) -> None:
-        if self._mirror.links.is_resting(chain.id):
+        if self._mirror.links.is_resting(chain.id) and chain.id not in self.checking:
             await self._go_on(chain, Answers(()))
 
     async def resume(self, kept: Mapping[TaskId, Mapping[TaskId, bytes]]) -> None:
@@ -77,48 +83,75 @@ class Chains:
     def _mirror(self) -> Mirror:
         return self.endings.mirror
 
+    async def keep_checking(self) -> None:
+        """Beside the conclusions, which no parser may hold up; runs until cancelled."""
+        while True:
+            chain, answers = await self.unchecked.get()
+            try:
+                await self._check(chain, answers)
+            except Unavailable as error:
+                log.warning("check postponed", extra={"reason": str(error)})
+                await self.endings.clock.sleep(_RETRY_S)
+                self.unchecked.put_nowait((chain, answers))
+            else:
+                self.checking.discard(chain.id)
+
     async def _go_on(self, chain: Task, answers: Answers) -> None:
+        body = await self._body(chain, answers)
+        if body is None:
+            return
+        stage, done = _next_stage(body.stages, answers), answers.complete(body.stages)
+        if stage < len(body.stages) and done and body.stages[stage].unless_parses is not None:
+            self.checking.add(chain.id)
+            self.unchecked.put_nowait((chain, answers))
+        else:
+            await self._enter(chain, body, stage, answers)
+
+    async def _check(self, chain: Task, answers: Answers) -> None:
+        """Leave out what is not needed, because what came before parses."""
+        body = await self._body(chain, answers)
+        if body is None:
+            return
+        plan, done = _plan_of(body), answers.complete(body.stages)
+        stage = _next_stage(body.stages, answers)
+        while stage < len(body.stages) and (language := body.stages[stage].unless_parses):
+            if not await self.parser.parses(language, plan.previous(done, stage)):
+                break
+            stage += 1
+        await self._enter(chain, body, stage, answers)
+
+    async def _body(self, chain: Task, answers: Answers) -> Body | None:
+        """None where the chain has ended, or ends now."""
+        if chain.id not in self._mirror.links.chains:
+            return None
         encoded = await self.queue.body(chain.id)
         if encoded is None:
             await self._fail(chain, "its body is no longer kept")
-            return
+            return None
         if answers.size_bytes() > MOST_KEPT_BYTES:
             await self._refuse(
                 chain,
                 f"its steps answered {answers.size_bytes()} bytes, and {MOST_KEPT_BYTES} are kept; "
                 "use fewer steps or a smaller `max_tokens`",
             )
-            return
-        body = Body.model_validate_json(encoded)
-        plan = _plan_of(body)
-        done = answers.complete(body.stages)
-        stage = await self._next_stage(plan, done, answers)
-        if stage is None:
+            return None
+        return Body.model_validate_json(encoded)
+
+    async def _enter(self, chain: Task, body: Body, stage: int, answers: Answers) -> None:
+        if stage == len(body.stages):
             await self.endings.finish_chain(chain, answers, body.stages)
         else:
-            await self._queue(chain, body, stage, done, answers)
-
-    async def _next_stage(
-        self, plan: Chain, done: Mapping[int, tuple[str, ...]], answers: Answers
-    ) -> int | None:
-        begun = max((answer.stage for answer in answers.all), default=-1)
-        if begun >= 0 and begun not in done:
-            return begun
-        for at in range(begun + 1, len(plan.stages)):
-            language = plan.stages[at].unless_parses
-            if language is None or not await self.parser.parses(language, plan.previous(done, at)):
-                return at
-        return None
+            await self._queue(chain, body, stage, answers)
 
     async def _queue(
         self,
         chain: Task,
         body: Body,
         stage: int,
-        done: Mapping[int, tuple[str, ...]],
         answers: Answers,
     ) -> None:
         """Those branches that have no answer, and neither wait nor run."""
+        done = answers.complete(body.stages)
         prompts = _plan_of(body).prompts(stage, done)
         longest_bytes = max(len(prompt.encode("utf-8", "replace")) for prompt in prompts)
         if longest_bytes > MOST_PROMPT_BYTES:
@@ -195,6 +228,13 @@ class Chains:
     async def _refuse(self, chain: Task, why: str) -> None:
         """The client asked for more than can be kept, and can ask for less."""
         await self.endings.give_up(chain, Outcome.FAILED, error=why, is_refused=True)
+
+
+def _next_stage(stages: Sequence[Stage], answers: Answers) -> int:
+    """The first that lacks an answer of those after which none has one."""
+    begun = max((answer.stage for answer in answers.all), default=0)
+    is_over = len(answers.of_stage(begun)) == stages[begun].branches
+    return begun + 1 if is_over else begun
 
 
 def _plan_of(body: Body) -> Chain:

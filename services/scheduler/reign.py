@@ -171,6 +171,9 @@ class Throne:
         yield self._listen(scheduler)
         yield scheduler.keep_stepping()
         yield scheduler.endings.confirm()
+        # Two, so that one answer which is slow to parse does not keep all others waiting.
+        yield scheduler.chains.keep_checking()
+        yield scheduler.chains.keep_checking()
         yield watch.keep()
 
     async def _read(

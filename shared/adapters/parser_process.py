@@ -3,20 +3,15 @@
 import asyncio
 import contextlib
 import logging
-import resource
 import sys
 from typing import Final
 
-from shared.tasks.parsing import parses
+from shared.adapters.parser_child import DOES_NOT, PARSES
 
 log = logging.getLogger(__name__)
 
 _WITHIN_S: Final = 10.0
-_CPU_S: Final = 3
-_MEMORY_BYTES: Final = 1024 * 1024 * 1024
 _AT_ONCE: Final = 2
-_PARSES: Final = 0
-_DOES_NOT: Final = 10
 
 
 class ParserProcess:
@@ -28,14 +23,14 @@ class ParserProcess:
     async def parses(self, language: str, answer: str) -> bool:
         async with self._room:
             code = await self._run(language, answer.encode("utf-8", "replace"))
-        if code not in (_PARSES, _DOES_NOT):
+        if code not in (PARSES, DOES_NOT):
             log.warning("parser gave up", extra={"language": language, "exit_code": code})
-        return code == _PARSES
+        return code == PARSES
 
     async def _run(self, language: str, answer: bytes) -> int | None:
         """The exit code; None when it took too long."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "shared.adapters.parser_process", language),
+            *(sys.executable, "-m", "shared.adapters.parser_child", language),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -51,15 +46,3 @@ class ParserProcess:
                     process.kill()
                 await process.wait()
         return process.returncode
-
-
-def _main() -> int:
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
-    with contextlib.suppress(ValueError, OSError):  # Not every system bounds memory so.
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    answer = sys.stdin.buffer.read().decode("utf-8", "replace")
-    return _PARSES if parses(sys.argv[1], answer) else _DOES_NOT
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

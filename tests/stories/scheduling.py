@@ -40,10 +40,14 @@ class LiveIngresses:
         return self.leases
 
 
+@dataclass(slots=True)
 class ParserHere:
     """No process is started in a story."""
 
+    takes_s: float = 0.0
+
     async def parses(self, language: str, answer: str) -> bool:
+        await asyncio.sleep(self.takes_s)
         return parses(language, answer)
 
 
@@ -56,6 +60,7 @@ class Pool:
     knobs: Knobs
     policy: str = "edf"
     outage: Outage = field(default_factory=Outage)
+    parser: ParserHere = field(default_factory=ParserHere)
     thrones: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     @classmethod
@@ -93,7 +98,7 @@ class Pool:
                 leader_ttl_s=2.0,
                 knobs=self.knobs,
                 new_backlog=lambda: a_backlog(policy=self.policy),
-                parser=ParserHere(),
+                parser=self.parser,
             ),
         )
         self.thrones[name] = asyncio.create_task(throne.stand())

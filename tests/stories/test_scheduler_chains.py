@@ -8,6 +8,7 @@ from shared.domain.outcome import Attempt, Outcome
 from shared.messages.catalogue import TaskDispatched, TaskEnded
 from shared.telemetry import names
 from shared.telemetry.tracing import Memory, keep_spans
+from tests.builders import a_task
 from tests.stories.chains import CODE, DRAFT, PARTS, REPAIR, SUMMARY, WHOLE, begin, ended
 from tests.stories.scheduling import Pool, ScriptedWorker, revoked
 
@@ -196,3 +197,21 @@ async def test_every_step_is_in_the_trace_of_its_chain() -> None:
     ]
     assert {span.attributes[names.TASK_ID] for span in steps} == {"chain"}
     assert len({span.context.trace_id for span in memory.spans}) == 1
+
+
+async def test_an_answer_that_is_slow_to_parse_holds_up_nobody_else() -> None:
+    async with Pool.open() as pool:
+        pool.parser.takes_s = 3
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, DRAFT, REPAIR)
+        await pool.submit(a_task("other", received_at=pool.clock.now(), ttft_s=9))
+        await worker.take("chain.0.0")
+        await worker.take("other")
+
+        await worker.end("chain.0.0", output="def g(x) return")
+        await asyncio.sleep(0.2)
+        await worker.end("other")
+        await pool.until(lambda: "other" in pool.outcomes(), within_s=1, saying="it ends")
+
+        repair = await worker.take("chain.1.0")
+        assert asked(repair) == "Mend: def g(x) return"
