@@ -13,7 +13,7 @@ from shared.domain.task import LatencyClass, Task, TaskId
 from shared.messages.bus import Position
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import Cost, pooled
-from shared.scheduling.policy import WorkerView
+from shared.scheduling.policy import WorkerView, side
 from shared.scheduling.queue import Entry, Lease, Put
 from shared.scheduling.residual import drained_at
 
@@ -177,7 +177,9 @@ class Mirror:
         self.backlog.cost = pooled(costs) if costs else self.prior
 
     def views(self, now: float, heard_within_s: float) -> list[WorkerView]:
-        views = [
+        seats = list(self.fleet.listening(now, heard_within_s))
+        self.backlog.workers = len(seats)
+        return [
             WorkerView(
                 name=seat.name,
                 to_partition=seat.to_partition,
@@ -187,11 +189,10 @@ class Mirror:
                 drained_at=self._drained_at(seat),
                 tasks=self._inside(seat) if self.backlog.policy.looks_inside else (),
                 cost=seat.cost,
+                side=side(number, len(seats)),
             )
-            for seat in self.fleet.listening(now, heard_within_s)
+            for number, seat in enumerate(seats)
         ]
-        self.backlog.workers = len(views)
-        return views
 
     def low_water(self, topic: str) -> dict[int, int] | None:
         """Oldest living offset per partition; None while some task's place in Kafka is unknown."""

@@ -17,7 +17,8 @@ class WorkerView:
 
     `served_at` is when it was last sent a task, `drained_at` when it will have prefilled all that
     it was sent; `tasks` is what it holds, for policies that look inside. `cost` is what tasks cost
-    on this worker; None where only the fleet's is known.
+    on this worker; None where only the fleet's is known. `side` is 0 or 1, the half of its fleet
+    that it belongs to; None while it is the only worker.
     """
 
     name: str
@@ -28,6 +29,7 @@ class WorkerView:
     drained_at: float = 0.0
     tasks: Sequence[Task] = ()
     cost: Cost | None = None
+    side: int | None = None
 
     def is_free(self) -> bool:
         return self.held < self.slots
@@ -50,7 +52,13 @@ class WorkerView:
             drained_at=max(now + hop_s, self.drained_at) + prefill_s,
             tasks=(*self.tasks, task) if self.tasks else (),
             cost=self.cost,
+            side=self.side,
         )
+
+
+def side(number: int, workers: int) -> int | None:
+    """Every other worker is on the same side; one alone is on none."""
+    return number % 2 if workers > 1 else None
 
 
 class Policy(Protocol):

@@ -8,13 +8,13 @@ from shared.domain.task import Promise, Task, TaskId
 from shared.scheduling.plan import plan
 from shared.scheduling.policies import favouring
 from shared.scheduling.policies.cato import Cato
-from shared.scheduling.policy import WorkerView
+from shared.scheduling.policy import WorkerView, side
 from tests.builders import COST, a_backlog, a_task
 
 CATO = Cato()
 CALM_S, RUSH_S = 0.0, 10.0
-EVEN = WorkerView(name="even", to_partition=0, slots=9, held=0)
-ODD = WorkerView(name="odd", to_partition=1, slots=9, held=0)
+EVEN = WorkerView(name="even", to_partition=0, slots=9, held=0, side=0)
+ODD = WorkerView(name="odd", to_partition=1, slots=9, held=0, side=1)
 COMPLETION = a_task("completion", ttft_s=0.3, useful_s=0.3, prompt_tokens=1400, output_tokens=14)
 SUMMARY = a_task("summary", e2e_s=5, useful_s=15, prompt_tokens=1200, output_tokens=120)
 GENERATION = replace(
@@ -38,6 +38,17 @@ def test_in_a_rush_whole_answers_and_answers_read_along_keep_apart() -> None:
     assert placed["completion"] == {EVEN, ODD}
     assert placed["summary"] == {EVEN, None}
     assert placed["generation"] == {None, ODD}
+
+
+@pytest.mark.parametrize("task", [COMPLETION, SUMMARY, GENERATION])
+def test_the_only_worker_takes_anything_in_a_rush_too(task: Task) -> None:
+    alone = replace(ODD, side=side(0, workers=1))
+
+    assert CATO.place(task, [alone], 0, COST, RUSH_S) is alone
+
+
+def test_a_fleet_of_two_has_both_sides() -> None:
+    assert {side(number, workers=2) for number in range(2)} == {0, 1}
 
 
 def test_whoever_can_only_be_late_waits_until_the_rush_is_over() -> None:

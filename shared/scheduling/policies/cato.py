@@ -20,7 +20,7 @@ class Cato:
     promises as possible) to nothing (1: those of every kind alike).
     `paced_share`: whole answers are begun while this share of their promise is left to decode in.
     `apart_s`: with more than that waiting, who can only be late waits on, and whole answers go to
-    every other worker, answers read along to the rest: not all have to hold prompts back then.
+    one side of the fleet, answers read along to the other: not all have to hold prompts back then.
     `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
     """
 
@@ -57,7 +57,7 @@ class Cato:
     ) -> WorkerView | None:
         if pressure_s <= self.apart_s:
             return soonest_drained(free, now)
-        if self.doomed_at(task, cost) <= now:
+        if self.doomed_at(task, cost) + task.spare_s <= now:
             return None
         at_home = [each for each in free if _is_at_home(task, each)]
         return soonest_drained(at_home, now) if at_home else None
@@ -79,7 +79,7 @@ class Cato:
 
 
 def _is_at_home(task: Task, worker: WorkerView) -> bool:
-    """Whole answers on every other worker, answers read along on the rest, others anywhere."""
+    """Whole answers on one side, answers read along on the other, all else anywhere."""
     if task.latency_class is LatencyClass.E2E:
-        return worker.to_partition % 2 == 0
-    return task.promise.tpot_s is None or worker.to_partition % 2 == 1
+        return worker.side != 1
+    return task.promise.tpot_s is None or worker.side != 0
