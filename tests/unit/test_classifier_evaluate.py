@@ -9,14 +9,16 @@ from services.classifier.evaluate import main
 from services.classifier.evaluation import Cost, Findings, read_labelled
 from shared.tasks import TASKS
 
+# A recipe's kind is always named by its client, never guessed.
+ALWAYS_NAMED = {"documentation"}
 DATA = Path(__file__).parent.parent / "data" / "classifier"
 
 
-def test_the_held_out_requests_cover_every_kind() -> None:
+def test_the_held_out_requests_cover_every_kind_that_can_be_guessed() -> None:
     labelled = read_labelled(DATA / "held_out.jsonl")
 
     assert len(labelled) >= 400
-    assert {one.kind for one in labelled} == set(TASKS)
+    assert {one.kind for one in labelled} == set(TASKS) - ALWAYS_NAMED
 
 
 def test_no_request_is_held_out_and_developed_on() -> None:
