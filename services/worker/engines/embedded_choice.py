@@ -1,0 +1,47 @@
+"""The next token is chosen from scores, and the same request always chooses the same."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from random import Random
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.messages.body import Body
+
+
+class Choice:
+    """Temperature, then nucleus sampling (Holtzman et al., 2020); at temperature 0 the best."""
+
+    def __init__(
+        self, *, temperature: float, top_p: float, seed: int, never: Sequence[int]
+    ) -> None:
+        self._temperature = temperature
+        self._top_p = top_p
+        self._random = Random(seed)
+        self._never = list(never)
+
+    @classmethod
+    def of(cls, body: Body, *, temperature: float, top_p: float, never: Sequence[int]) -> Self:
+        """The seed is the client's, or else made of what it wrote."""
+        written = blake2b(body.text().encode(errors="surrogatepass"), digest_size=8).digest()
+        return cls(
+            temperature=temperature if body.temperature is None else body.temperature,
+            top_p=top_p if body.top_p is None else body.top_p,
+            seed=int.from_bytes(written) if body.seed is None else body.seed,
+            never=never,
+        )
+
+    def choose(self, scores: NDArray[np.float32]) -> int:
+        """Of one row of scores, which is used up."""
+        scores[self._never] = -np.inf
+        if self._temperature <= 0:
+            return int(scores.argmax())
+        shares = np.exp((scores - scores.max()) / self._temperature)
+        best_first = np.argsort(-shares)
+        grown = np.cumsum(shares[best_first])
+        limit = grown[-1] * self._top_p
+        kept = int(np.searchsorted(grown, limit)) + 1
+        drawn = self._random.random() * grown[min(kept, len(grown)) - 1]
+        return int(best_first[np.searchsorted(grown, drawn)])
