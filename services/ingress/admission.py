@@ -21,7 +21,7 @@ _NEW_WORKER_S: Final = 5.0
 # The least that makes sense to wait when nothing better is known.
 _BREATH_S: Final = 0.5
 # The reported wait is that of a typical newcomer; a short one may overtake those before it.
-_OVERTAKING: Final = 2.0
+_OVERTAKING: Final = 4.0
 # A token every 20 ms, as a reader would like it.
 _TOKEN_S: Final = 0.02
 

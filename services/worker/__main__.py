@@ -28,7 +28,7 @@ async def main() -> None:
                 name=settings.worker_name,
                 incarnation=uuid.uuid4().hex[:12],
                 model=settings.model,
-                slots=min(settings.slots, engine.profile.max_sequences),
+                slots=settings.slots_of(engine.profile),
             ),
             bus=bus,
             engine=engine,

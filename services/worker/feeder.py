@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from services.worker.engine import Engine
@@ -21,17 +21,30 @@ _BREATH_S: Final = 0.001
 _LEAD_S: Final = 0.004
 
 
+@dataclass(slots=True)
+class Prefilled:
+    """`at` is when the engine has last been seen, or is expected, to prefill; whom it was given at
+    `entered_at` it may not count yet."""
+
+    at: float = 0.0
+    entered_at: float = 0.0
+
+    def enter(self, prefill_s: float, now: float) -> None:
+        self.at = max(now, self.at) + prefill_s
+        self.entered_at = now
+
+    def see(self, left_s: float, now: float) -> None:
+        if now - self.entered_at > _LEAD_S:
+            self.at = now + left_s if left_s else min(self.at, now)
+
+
 @dataclass(slots=True, kw_only=True)
 class Gate:
-    """`prefilled_at` is when the engine has last been seen, or is expected, to prefill; whom it was
-    given at `entered_at` it may not count yet."""
-
     feeder: Feeder
     engine: Engine
     clock: Clock
     roster: Roster
-    prefilled_at: float = 0.0
-    entered_at: float = 0.0
+    prefilled: Prefilled = field(default_factory=Prefilled)
     timer: asyncio.TimerHandle | None = None
 
     def entering(self, free: int, ask_again: Callable[[], None]) -> Sequence[Run]:
@@ -48,8 +61,7 @@ class Gate:
         profile = measured(self.engine.profile, self.engine.load())
         for run in entering:
             prefill_s = profile.first_token_s(run.task.prediction.prompt_tokens)
-            self.prefilled_at = max(now, self.prefilled_at) + prefill_s
-            self.entered_at = now
+            self.prefilled.enter(prefill_s, now)
         self._ask_again(min(fed.again_s, self._next_s(entering, waiting)), ask_again)
         return entering
 
@@ -67,24 +79,20 @@ class Gate:
         load = self.engine.load()
         profile = measured(self.engine.profile, load)
         prefill_s = profile.step_time.prefill_s
-        seen_at = now + prefill_s * load.prefill_tokens
-        if now - self.entered_at > _LEAD_S:
-            self.prefilled_at = seen_at if load.prefill_tokens else min(self.prefilled_at, now)
-        then = now + _LEAD_S
+        self.prefilled.see(prefill_s * load.prefill_tokens, now)
+        left_s = self.prefilled.at - (now + _LEAD_S)
         return EngineNow(
-            prefill_tokens=round(max(0.0, self.prefilled_at - then) / prefill_s)
-            if prefill_s
-            else 0,
+            prefill_tokens=round(max(0.0, left_s) / prefill_s) if prefill_s else 0,
             step_s=load.step_s,
             decode_step_s=_decode_step_s(profile, load),
-            decoding_s=max(0.0, then - self.prefilled_at),
+            decoding_s=max(0.0, -left_s),
         )
 
     def _next_s(self, entering: Sequence[Run], waiting: Sequence[Run]) -> float:
         """Whoever follows one that enters is asked for when its prompt is through."""
         if not entering or len(entering) == len(waiting):
             return math.inf
-        return self.prefilled_at - self.clock.now()
+        return self.prefilled.at - self.clock.now()
 
     def _ask_again(self, after_s: float, ask: Callable[[], None]) -> None:
         if self.timer is not None:

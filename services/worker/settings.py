@@ -10,6 +10,7 @@ from services.worker.engines import ENGINES
 from services.worker.engines.settings import EngineSettings
 from shared.runtime.settings import ServiceSettings
 from shared.scheduling.feeding import FEEDERS
+from shared.scheduling.step_time import EngineProfile
 
 
 def _own_name() -> str:
@@ -22,13 +23,18 @@ class WorkerSettings(ServiceSettings, EngineSettings):
         pattern=r"^[A-Za-z0-9._-]{1,128}$",
         description="letters, digits, dots and dashes; by default the host's name and the process",
     )
-    slots: int = Field(
-        # What is inside an engine can no longer be reordered, so most of the backlog stays outside.
-        default=32,
+    slots: int | None = Field(
+        # Who keeps the backlog outside is the policy, prompt by prompt: who decodes is in
+        # nobody's way.
+        default=None,
         ge=1,
-        description="attempts at once, at most what the profile can run",
+        description="attempts at once, at most and by default what the profile can run",
     )
     feeder: str = "holding"
+
+    def slots_of(self, profile: EngineProfile) -> int:
+        most = profile.max_sequences
+        return most if self.slots is None else min(self.slots, most)
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:

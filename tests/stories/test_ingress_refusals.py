@@ -145,7 +145,7 @@ async def test_who_could_only_be_served_too_late_hears_when_to_come_back() -> No
         await house.task()
 
         assert refused.status == 429
-        assert refused.headers["retry-after-ms"] == "1400"
+        assert refused.headers["retry-after-ms"] == "800"
         patient.leave()
         await patient.done()
 

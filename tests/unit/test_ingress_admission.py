@@ -92,8 +92,8 @@ def test_before_the_classifier_read_it_the_more_patient_kind_is_assumed() -> Non
 
 
 def test_nobody_is_refused_whose_answer_would_still_be_of_use() -> None:
-    assert a_wish_of("completion").patience_s == pytest.approx(2 * 0.3)
-    assert a_wish_of("review").patience_s == pytest.approx(2 * 15.0)
+    assert a_wish_of("completion").patience_s == pytest.approx(4 * 0.3)
+    assert a_wish_of("review").patience_s == pytest.approx(4 * 15.0)
     assert a_wish_of("batch").patience_s is None
 
 
