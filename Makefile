@@ -26,7 +26,7 @@ test: check ## Every suite: check, then real Redis and Kafka, then whole process
 	@$(PY) -m pytest -q tests/integration tests/e2e
 
 # vLLM and what it imports warn of their own old ways, so warnings are no errors there.
-test-vllm: $(VLLM) ## The suites that need a real vLLM, on this CPU, in .venv-vllm
+test-vllm: $(VLLM) $(HOUSE) ## The suites that need a real vLLM, on this CPU, in .venv-vllm
 	@$(VPY) -m pytest -q -W default tests/vllm $(ARGS)
 
 check: $(TESTS) ## Format, lint, types, imports, and the suites that need nothing outside; under a minute

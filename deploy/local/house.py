@@ -27,7 +27,8 @@ _FETCH_WAIT_MS: Final = {EMBEDDED: 3}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
     """What to build. `kafka` is embedded, real, or the address of a broker; `redis_url` None starts
-    one; `settings` are environment variables for every service, on top of the rest."""
+    one; `settings` are environment variables for every service, on top of the rest; `pythons` are
+    the interpreters of services that need another environment than ours, by service."""
 
     directory: Path
     port: int = 8000
@@ -37,6 +38,7 @@ class Blueprint:
     redis_url: str | None = None
     drain_s: float = 5.0
     settings: Mapping[str, str] = field(default_factory=dict)
+    pythons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +138,8 @@ class House:
             **settings,
         }
         port = env.get("CATO_PORT", str(health_port)) if service == "ingress" else str(health_port)
-        argv = [sys.executable, "-m", f"services.{service}"]
+        python = self.blueprint.pythons.get(service, sys.executable)
+        argv = [python, "-m", f"services.{service}"]
         child = self.household.launch(name, argv, env=env)
         return child, f"http://{LOOPBACK}:{port}/readyz"
 

@@ -24,7 +24,7 @@ from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Household, answers
 from deploy.models.tiny_llama import write_model, write_tokenizer
 from shared.adapters.clock import SystemClock
-from tests.vllm.tiny import ENVIRONMENT, MODEL, OPTIONS, worker_settings
+from tests.vllm.tiny import ENVIRONMENT, MODEL, OPTIONS, PYTHONS, worker_settings
 
 STREAMS: Final = 8
 _ALONE_TOKENS, _STREAM_TOKENS = 8, 256
@@ -109,6 +109,7 @@ async def measured(directory: Path, *, kafka: str, windows: int, requests: int) 
         workers=1,
         kafka=kafka,
         settings=worker_settings(folder),
+        pythons=PYTHONS,
     )
     async with AsyncExitStack() as stack:
         bare = await stack.enter_async_context(vllm_serve(folder, directory / "bare"))

@@ -11,7 +11,7 @@ import pytest_asyncio
 from deploy.local.house import Blueprint, House
 from services.worker.engines.vllm import VLLMEngine
 from tests.contract.engine_promises import a_job, pieces_of, text_of
-from tests.vllm.tiny import MODEL, worker_settings
+from tests.vllm.tiny import MODEL, PYTHONS, worker_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,6 +27,7 @@ async def client(
         port=0,
         workers=1,
         settings=worker_settings(model_folder),
+        pythons=PYTHONS,
     )
     async with (
         House.build(blueprint) as house,

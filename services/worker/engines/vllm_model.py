@@ -1,5 +1,6 @@
 """Which model vLLM is to serve, and whether it can be served at all."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,6 +85,8 @@ def import_vllm() -> "type[VLLMProcess]":
     for name in ("VLLM_NO_USAGE_STATS", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
+    # It would write a line for each step.
+    logging.getLogger("vllm").setLevel(logging.WARNING)
     try:
         from services.worker.engines.vllm_process import VLLMProcess
     except ModuleNotFoundError as error:

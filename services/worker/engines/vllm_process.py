@@ -3,7 +3,6 @@
 Imported only where vLLM is installed. Whatever vLLM raises leaves here as an EngineError.
 """
 
-import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -58,8 +57,6 @@ class VLLMProcess:
     @classmethod
     def load(cls, arguments: Mapping[str, JsonValue], meter: StepMeter) -> Self:
         """Blocks until the model is loaded. Raises SettingsError, EngineUnavailable."""
-        # vLLM's log goes where ours goes; each step would be a line of it.
-        logging.getLogger("vllm").setLevel(logging.WARNING)
         model = arguments["model"]
         try:
             asked = AsyncEngineArgs(**arguments)
