@@ -1,6 +1,5 @@
 """What vLLM tells of its own steps; the load that a worker reports is read from it."""
 
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from services.worker.speedometer import Speedometer
@@ -28,7 +27,6 @@ class _SchedulerStats(Protocol):
     def iteration_details(self) -> _StepDetails | None: ...
 
 
-@dataclass(slots=True, kw_only=True)
 class StepMeter:
     """One of vLLM's stat loggers: told after each step.
 
@@ -37,14 +35,17 @@ class StepMeter:
     step, or when the idle engine was given work. `speed` learns of each step once it is there.
     """
 
-    clock: Clock
-    speed: Speedometer | None = None
-    kv_capacity_tokens: int = 0
-    waiting: int = 0
-    kv_share: float = 0.0
-    step_s: float = 0.0
-    prefilled_tokens: int = 0
-    stepped_at: float = 0.0
+    def __init__(
+        self, *, clock: Clock, speed: Speedometer | None = None, kv_capacity_tokens: int = 0
+    ) -> None:
+        self._clock = clock
+        self.speed = speed
+        self.kv_capacity_tokens = kv_capacity_tokens
+        self.waiting = 0
+        self.kv_share = 0.0
+        self.step_s = 0.0
+        self.prefilled_tokens = 0
+        self.stepped_at = 0.0
 
     @property
     def kv_tokens(self) -> int:
@@ -52,7 +53,7 @@ class StepMeter:
 
     def work_begins(self) -> None:
         """The engine was idle, and is not any more."""
-        self.stepped_at = self.clock.monotonic()
+        self.stepped_at = self._clock.monotonic()
 
     def record(
         self,
@@ -63,7 +64,7 @@ class StepMeter:
     ) -> None:
         if scheduler_stats is None:
             return
-        now = self.clock.monotonic()
+        now = self._clock.monotonic()
         took_s, self.stepped_at = now - self.stepped_at, now
         self.waiting = scheduler_stats.num_waiting_reqs
         self.kv_share = scheduler_stats.kv_cache_usage
