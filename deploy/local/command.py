@@ -17,6 +17,7 @@ from deploy.local.house import EMBEDDED, REAL, Blueprint, House
 from deploy.local.misspelt import misspelt
 from deploy.local.processes import first_to_end
 from deploy.local.scaling import WORKER_STARTS_IN, BoundsContradict, keep_scaled
+from deploy.models.architecture import MODEL
 from shared.scheduling.policies import POLICIES
 
 _ENGINE_SETTINGS = {
@@ -27,6 +28,8 @@ _ENGINE_SETTINGS = {
     "policy": "CATO_POLICY",
     "slots": "CATO_SLOTS",
 }
+# What the embedded engine runs, and how fast that is.
+_SHIPPED_MODEL = {"CATO_ENGINE_MODEL": str(MODEL), "CATO_PROFILE": "embedded"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -70,7 +73,7 @@ def _add_house_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--redis", dest="redis_url", default=os.environ.get("CATO_REDIS_URL"), metavar="URL"
     )
-    command.add_argument("--engine", help="simulated, or openai with --engine-url")
+    command.add_argument("--engine", help="simulated, embedded, or openai with --engine-url")
     command.add_argument(
         "--engine-url", help="an OpenAI-compatible server, e.g. http://gpu:8000/v1"
     )
@@ -122,6 +125,9 @@ async def _house(options: argparse.Namespace) -> AsyncIterator[House]:
         settings["CATO_FEEDER"] = POLICIES[options.policy]().feeder
     if options.engine_url and not options.engine:
         settings["CATO_ENGINE"] = "openai"
+    if {**os.environ, **settings}.get("CATO_ENGINE") == "embedded":
+        own = {name: os.environ.get(name, value) for name, value in _SHIPPED_MODEL.items()}
+        settings = {**own, **settings}
     if options.command == "up" and options.scale_to is not None:
         if options.scale_to < options.workers:
             raise BoundsContradict(options.workers, options.scale_to)

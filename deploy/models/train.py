@@ -30,7 +30,7 @@ _STEP_TOKENS: Final = 4096
 # Warm up, hold, decay: a run can be prolonged from any checkpoint before the decay.
 _WARM_STEPS: Final = 20
 _DECAY_SHARE: Final = 0.4
-_LONG_SHARE: Final = 0.08
+_LONG_SHARE: Final = 0.05
 _MATRIX_RATE: Final = 0.02
 _OTHER_RATE: Final = 0.003
 # One row in so many has a gap in its positions (Zhu et al., PoSE, 2023): what is far apart is

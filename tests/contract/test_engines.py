@@ -16,10 +16,11 @@ from tests.contract.engine_promises import CONTEXT_TOKENS, EnginePromises, a_job
 
 PROFILE = replace(REFERENCE, context_tokens=CONTEXT_TOKENS)
 
-# The suite of each engine; those that need a network run theirs with the integration tests, and
-# vLLM has an environment of its own (`make test-vllm`).
+# The suite of each engine; those that need a network or threads run theirs with the integration
+# tests, and vLLM has an environment of its own (`make test-vllm`).
 SUITES = {
     "simulated": "tests/contract/test_engines.py",
+    "embedded": "tests/integration/test_engine_embedded.py",
     "openai": "tests/integration/test_engine_openai.py",
     "vllm": "tests/vllm/test_engine.py",
 }

@@ -18,12 +18,17 @@ _FENCE: Final = "```"
 
 
 def prompt_of(body: Body) -> str:
-    """A chat has no template: this model writes on, in an open block of code if there is one."""
+    """Where there is a suffix it comes first, so that the answer goes on right behind the prefix.
+
+    A chat has no template: this model writes on, in an open block of code if there is one.
+    """
     if body.route == "chat":
         turns = "\n".join(message.text() for message in body.messages)
         return turns.rstrip().removesuffix(_FENCE)
     prompt = body.prompt or ""
-    return prompt if body.suffix is None else _FIM.render(prompt, body.suffix)
+    if body.suffix is None:
+        return prompt
+    return f"{_FIM.opening}{_FIM.between}{body.suffix}{_FIM.closing}{prompt}"
 
 
 class Vocabulary:
