@@ -45,7 +45,7 @@ class Effort:
 
     @classmethod
     def quick(cls) -> "Effort":
-        return cls(policies=("cato",), seeds=(1,), duration_s=20.0, warm_up_s=5.0)
+        return cls(seeds=(1, 2), duration_s=25.0, warm_up_s=15.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
