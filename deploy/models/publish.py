@@ -23,7 +23,8 @@ def publish(
     end = mark(tokenizer, END)
     _write(folder / "config.json", _config(architecture, end))
     # At temperature 0 a model this small soon repeats itself.
-    asked = {"eos_token_id": end, "do_sample": True, "temperature": 0.2, "top_p": 0.95}
+    asked: dict[str, object] = {"eos_token_id": end, "do_sample": True}
+    asked |= {"temperature": 0.2, "top_p": 0.95}
     _write(folder / "generation_config.json", asked)
     _write(folder / "tokenizer_config.json", _tokenizer_config(architecture))
 
