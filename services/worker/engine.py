@@ -7,12 +7,12 @@ EngineError
 """
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType, Protocol, runtime_checkable
 
 from shared.domain.errors import CatoError
 from shared.domain.outcome import FinishReason
-from shared.domain.task import Prediction
+from shared.domain.task import Prediction, Promise
 from shared.messages.body import Body
 from shared.messages.catalogue import Usage
 from shared.messages.pool import EngineLoad
@@ -43,13 +43,18 @@ class EngineDied(EngineError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One attempt as the engine sees it: a body of the completions or the chat route."""
+    """One attempt as the engine sees it: a body of the completions or the chat route.
+
+    The promise counts from `received_at`.
+    """
 
     id: JobId
     kind: str
     body: Body
     prediction: Prediction
     priority: int = 0
+    promise: Promise = field(default_factory=Promise)
+    received_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ def job_of(job_id: JobId, dispatched: TaskDispatched) -> Job:
         body=_rendered(task.kind, dispatched.body),
         prediction=task.prediction,
         priority=task.priority,
+        promise=task.promise,
+        received_at=task.received_at,
     )
 
 

@@ -14,7 +14,8 @@ import uvicorn
 from aiohttp import web
 
 from services.worker.engine import Engine, EngineRefused, EngineUnavailable
-from services.worker.engines.openai import OpenAIEngine, Server
+from services.worker.engines.openai import OpenAIEngine
+from services.worker.engines.openai_server import Server
 from services.worker.engines.server import EngineServer
 from services.worker.engines.simulated import SimulatedEngine
 from shared.adapters.clock import SystemClock
@@ -108,7 +109,7 @@ class TestOpenAIEngine(EnginePromises):
         second = await pieces_of(engine, a_job("task-2@0.1", suffix="    return c"))
 
         assert text_of(first) == text_of(second)
-        assert engine.refused == {"suffix"}
+        assert engine.manners.refused == {"suffix"}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,10 @@ def test_a_suffix_goes_to_the_server_as_it_is_until_it_was_refused() -> None:
 
 
 def test_what_the_client_did_not_set_is_not_sent() -> None:
-    payload = payload_of(a_job(is_endless=False), model="m", refused=(), fim=QWEN)
+    job = a_job(is_endless=False)
+    unset = replace(job, body=job.body.model_copy(update={"temperature": None}))
+
+    payload = payload_of(unset, model="m", refused=(), fim=QWEN)
 
     assert payload.keys() == {"model", "prompt", "max_tokens", "stream", "stream_options"}
 

@@ -1,16 +1,13 @@
-"""Any server that speaks the OpenAI API, over HTTP: vLLM, SGLang, llama.cpp, Ollama."""
+"""Any server that speaks the OpenAI API, over HTTP: vLLM, SGLang, llama.cpp, Ollama, TGI."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final, Self
-
-import aiohttp
-from pydantic import JsonValue
+from typing import Final, Self, TypeVar
 
 from services.worker.engine import (
     EngineDied,
@@ -21,69 +18,33 @@ from services.worker.engine import (
     JobId,
     Piece,
 )
-from services.worker.engines.openai_wire import (
-    Answer,
-    error_of,
-    field_refused,
-    path_of,
-    payload_of,
-    refusal_of,
-)
+from services.worker.engines.openai_asking import Asking, Exchange, Manners
+from services.worker.engines.openai_http import Broken, Http
+from services.worker.engines.openai_metrics import Company, ServerLoad
+from services.worker.engines.openai_server import Listing, Server
 from services.worker.engines.settings import EngineSettings
-from services.worker.engines.sse import EventLines, MalformedStream
 from services.worker.engines.visible_pace import VisiblePace
 from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.errors import SettingsError
+from shared.domain.task import Prediction
+from shared.messages.body import Body, ChatMessage
 from shared.messages.pool import EngineLoad
 from shared.scheduling.step_time import EngineProfile
-from shared.tasks.fim import FIM_TEMPLATES, fim_template_for
 
 log = logging.getLogger(__name__)
 
-_PROBE_S: Final = 2.0
-_PROBE_PAUSE_S: Final = 0.5
-_RETRY_PAUSE_S: Final = 0.05
-_TRIES: Final = 2
-_ERROR_BODY_BYTES: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """Where it is, what it calls the model, and how long its silence is borne."""
-
-    url: str
-    model: str
-    api_key: str | None = None
-    fim: str = "auto"
-    connect_s: float = 5.0
-    first_byte_s: float = 120.0
-    silence_s: float = 30.0
-    start_s: float = 300.0
-
-
-@dataclass(slots=True, eq=False)
-class _Exchange:
-    """One job at the server; `asking` until the head of the response has come."""
-
-    job: Job
-    asking: asyncio.Task[aiohttp.ClientResponse] | None = None
-    response: aiohttp.ClientResponse | None = None
-    answer: Answer = field(default_factory=Answer)
-    is_aborted: bool = False
-
-    def close(self) -> None:
-        """The server sees the connection go, and stops."""
-        if self.asking is not None:
-            self.asking.cancel()
-        if self.response is not None:
-            self.response.close()
-
-    def prefill_tokens(self) -> int:
-        return 0 if self.answer.tokens else self.job.prediction.prompt_tokens
-
-    def kv_tokens(self) -> int:
-        return self.job.prediction.prompt_tokens + self.answer.tokens
+_TRY_AGAIN_S: Final = 0.5
+_LOOK_S: Final = 1.0
+_DEAD_AFTER_LOOKS: Final = 3
+_NO_KEY: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_ONE_TOKEN: Final = Prediction(prompt_tokens=1, output_tokens_p50=1, output_tokens_p90=1)
+# A suffix, so that a refusal of it costs no task anything; chat for servers that do nothing else.
+_WARM_UPS: Final = (
+    Body(route="completions", prompt="pass", suffix="\n", max_tokens=1),
+    Body(route="chat", messages=(ChatMessage(role="user", content="pass"),), max_tokens=1),
+)
+T = TypeVar("T")
 
 
 class OpenAIEngine:
@@ -91,65 +52,60 @@ class OpenAIEngine:
         self, *, server: Server, profile: EngineProfile, clock: Clock, record_to: Path | None = None
     ) -> None:
         self.profile: Final = profile
+        self.manners: Final = Manners(model=server.model)
         self._pace = VisiblePace.of(profile, clock, record_to)
         self._server = server
         self._clock = clock
-        self._exchanges: dict[JobId, _Exchange] = {}
-        self.refused: set[str] = set() if server.fim == "auto" else {"suffix"}
-        self._session: aiohttp.ClientSession | None = None
+        self._http = Http(server)
+        self._asking = Asking(http=self._http, manners=self.manners, clock=clock)
+        self._exchanges: dict[JobId, Exchange] = {}
+        self._company = Company()
+        self._looking: asyncio.Task[None] | None = None
+        self._unanswered = 0
 
     @classmethod
     def of(cls, settings: EngineSettings, clock: Clock) -> Self:
         """Raises SettingsError."""
-        if settings.engine_url is None:
-            raise SettingsError("CATO_ENGINE_URL is not set; CATO_ENGINE=openai needs it")
-        key = settings.engine_api_key
-        server = Server(
-            url=settings.engine_url.rstrip("/"),
-            model=settings.engine_model or settings.model,
-            api_key=None if key is None else key.get_secret_value(),
-            fim=settings.engine_fim,
-            connect_s=settings.engine_connect_s,
-            first_byte_s=settings.engine_first_byte_s,
-            silence_s=settings.engine_silence_s,
-            start_s=settings.engine_start_s,
-        )
-        profile = load_profile(settings.profile)
-        record_to = settings.record_steps
-        return cls(server=server, profile=profile, clock=clock, record_to=record_to)
+        profile, record_to = load_profile(settings.profile), settings.record_steps
+        return cls(server=Server.of(settings), profile=profile, clock=clock, record_to=record_to)
 
     async def start(self) -> None:
-        key = self._server.api_key
-        self._session = aiohttp.ClientSession(
-            # The feeder limits what runs at once; a second limit here would only hide it.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0),
-            headers={} if key is None else {"authorization": f"Bearer {key}"},
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._server.connect_s),
-        )
+        """Ready when it has answered a first question. Raises SettingsError, EngineUnavailable."""
         give_up = self._clock.monotonic() + self._server.start_s
-        while not await self._is_up():
-            if self._clock.monotonic() >= give_up:
-                await self.stop()
-                raise EngineUnavailable(f"no server answers at {self._server.url}/models")
-            await self._clock.sleep(_PROBE_PAUSE_S)
+        self._http.open()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.stop)
+            self._adopt(await self._until_up(self._http.listing, give_up))
+            if self._server.is_warmed_up:
+                await self._warm_up(give_up)
+            is_measured = await self._is_measured()
+            self._looking = asyncio.create_task(self._keep_looking(is_measured=is_measured))
+            stack.pop_all()
 
     async def stop(self) -> None:
-        session, self._session = self._session, None
+        if self._looking is not None:
+            self._looking.cancel()
         for exchange in tuple(self._exchanges.values()):
             exchange.close()
-        if session is not None:
-            await session.close()
+        await self._http.close()
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        exchange = self._exchanges[job.id] = _Exchange(job)
+        exchange = self._exchange(job, self._server.first_byte_s)
+        self._exchanges[job.id] = exchange
+        self._company.enter(len(self._exchanges))
         self._pace.enter(job)
         try:
-            async with aclosing(self._pieces(exchange)) as pieces:
+            async with aclosing(self._asking.pieces(exchange)) as pieces:
                 async for piece in pieces:
+                    if piece.finish_reason is None:
+                        self._pace.note(job.id, piece.tokens)
+                    else:
+                        # Out before the reader goes on.
+                        self._leave(exchange)
                     yield piece
-        except (aiohttp.ClientError, OSError, MalformedStream, EngineError) as error:
+        except Broken as error:
             if not exchange.is_aborted:
-                raise await self._translated(error) from error
+                raise await self._http.translated(error) from error
         except asyncio.CancelledError:
             # Closing an exchange cancels its question, which from here looks like a cancellation.
             if _is_cancelling():
@@ -158,9 +114,7 @@ class OpenAIEngine:
                 raise EngineDied("the engine was stopped") from None
         finally:
             exchange.close()
-            if self._exchanges.get(job.id) is exchange:
-                del self._exchanges[job.id]
-                self._pace.leave(job.id)
+            self._leave(exchange)
 
     async def abort(self, job_id: JobId) -> None:
         exchange = self._exchanges.get(job_id)
@@ -169,125 +123,118 @@ class OpenAIEngine:
             exchange.close()
 
     def load(self) -> EngineLoad:
-        held = self._exchanges.values()
+        """Who came by other ways counts as running: it takes part in every step."""
+        held, seen = self._exchanges.values(), self._company.seen
+        waiting = min(seen.waiting, len(held))
+        reported = round(seen.kv_share * self.profile.kv_capacity_tokens)
         return EngineLoad(
-            running=len(held),
+            running=len(held) - waiting + self._company.others,
+            waiting=waiting,
             prefill_tokens=sum(exchange.prefill_tokens() for exchange in held),
-            kv_tokens=sum(exchange.kv_tokens() for exchange in held),
+            kv_tokens=max(reported, sum(exchange.kv_tokens() for exchange in held)),
             step_s=self._pace.step_s,
             fitted=self._pace.speed.fitted(),
         )
 
-    async def _ask(self, exchange: _Exchange) -> aiohttp.ClientResponse:
-        """The head of a good response; what this server refuses is learned, and left out."""
-        tries = 0
-        while True:
-            tries += 1
-            payload = self._payload(exchange.job)
-            try:
-                response = await self._post(exchange, payload)
-            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-                # Often only an idle connection that the server had closed.
-                if tries >= _TRIES:
-                    raise
-                await self._clock.sleep(_RETRY_PAUSE_S)
-                continue
-            if response.status == HTTPStatus.OK:
-                return response
-            message = refusal_of(await response.content.read(_ERROR_BODY_BYTES))
-            refused = self._learn(response.status, message, payload)
-            if refused is None and (tries >= _TRIES or not _may_pass(response.status)):
-                raise error_of(response.status, message)
-
-    async def _post(
-        self, exchange: _Exchange, payload: dict[str, JsonValue]
-    ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise EngineDied("the engine is not started")
-        if exchange.is_aborted:
-            raise EngineUnavailable("aborted")
-        exchange.asking = asyncio.ensure_future(
-            self._session.post(f"{self._server.url}{path_of(exchange.job)}", json=payload)
-        )
-        try:
-            async with asyncio.timeout(self._server.first_byte_s):
-                exchange.response = await exchange.asking
-        except TimeoutError as error:
-            raise EngineUnavailable(
-                f"the server was silent for {self._server.first_byte_s:g} s"
-            ) from error
-        return exchange.response
-
-    async def _pieces(self, exchange: _Exchange) -> AsyncGenerator[Piece, None]:
-        response = await self._ask(exchange)
-        async with aclosing(self._events(exchange, response)) as events:
-            async for event in events:
-                piece = exchange.answer.read(event)
-                if piece is not None:
-                    self._pace.note(exchange.job.id, piece.tokens)
-                    yield piece
-        if not exchange.is_aborted:
-            yield exchange.answer.last(exchange.job.prediction.prompt_tokens)
-
-    async def _events(
-        self, exchange: _Exchange, response: aiohttp.ClientResponse
-    ) -> AsyncGenerator[bytes, None]:
-        lines = EventLines()
-        while chunk := await self._next_chunk(response, is_first=not exchange.answer.tokens):
-            for event in lines.feed(chunk):
-                if event == b"[DONE]":
-                    return
-                yield event
-
-    async def _next_chunk(self, response: aiohttp.ClientResponse, *, is_first: bool) -> bytes:
-        limit_s = self._server.first_byte_s if is_first else self._server.silence_s
-        try:
-            async with asyncio.timeout(limit_s):
-                return await response.content.readany()
-        except TimeoutError as error:
-            raise EngineUnavailable(f"the server was silent for {limit_s:g} s") from error
-
-    def _payload(self, job: Job) -> dict[str, JsonValue]:
-        server = self._server
-        fim = FIM_TEMPLATES.get(server.fim) or fim_template_for(server.model)
-        return payload_of(job, model=server.model, refused=self.refused, fim=fim)
-
-    def _learn(self, status: int, message: str, payload: dict[str, JsonValue]) -> str | None:
-        if status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+    def death(self) -> EngineDied | None:
+        if self._exchanges or self._unanswered < _DEAD_AFTER_LOOKS:
             return None
-        refused = field_refused(message, payload)
-        if refused is not None:
-            log.info("server refuses a field", extra={"field": refused, "said": message})
-            self.refused.add(refused)
-        return refused
+        return EngineDied(
+            f"{self._server.url} left {self._unanswered} questions in a row without an answer"
+        )
 
-    async def _translated(self, error: Exception) -> EngineError:
-        """A broken connection to a server that still answers is bad luck, else it is dead."""
-        if isinstance(error, EngineRefused | EngineUnavailable | EngineDied):
-            return error
-        said = f"the server broke off: {type(error).__name__}: {error}"
-        if isinstance(error, MalformedStream) or await self._is_up():
-            return EngineUnavailable(said)
-        return EngineDied(said)
+    def _exchange(self, job: Job, first_s: float) -> Exchange:
+        return Exchange(job=job, heard_at=self._clock.monotonic(), first_s=first_s)
 
-    async def _is_up(self) -> bool:
-        if self._session is None:
+    def _leave(self, exchange: Exchange) -> None:
+        job_id = exchange.job.id
+        if self._exchanges.get(job_id) is exchange:
+            del self._exchanges[job_id]
+            self._pace.leave(job_id)
+
+    def _adopt(self, listing: Listing) -> None:
+        """Raises SettingsError."""
+        manners, server = self.manners, self._server
+        manners.model = listing.model_for(server)
+        manners.order = server.order or listing.order()
+        manners.refused |= listing.leaves_out() if server.fim == "auto" else {"suffix"}
+        log.info("server found", extra={"model": manners.model, "owner": listing.owner})
+
+    async def _until_up(self, work: Callable[[], Awaitable[T]], give_up: float) -> T:
+        """Raises EngineUnavailable when that takes too long, and what else the work raises."""
+        url, limit_s, said = self._server.url, self._server.start_s, ""
+        while True:
+            try:
+                return await work()
+            except (EngineUnavailable, EngineDied) as error:
+                if self._clock.monotonic() >= give_up:
+                    raise EngineUnavailable(
+                        f"no server answers at {url} within {limit_s:g} s, the limit of"
+                        f" CATO_ENGINE_START_S: {error}"
+                    ) from error
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("server not up yet", extra={"url": url, "why": said})
+            await self._clock.sleep(_TRY_AGAIN_S)
+
+    async def _warm_up(self, give_up: float) -> None:
+        """What is done once, at the first answer, is not paid for by a task."""
+        refusals: list[str] = []
+        for body in _WARM_UPS:
+            job = Job(id=JobId("warm-up"), kind="warm-up", body=body, prediction=_ONE_TOKEN)
+            try:
+                await self._until_up(partial(self._answer_once, job, give_up), give_up)
+                return
+            except EngineRefused as error:
+                refusals.append(str(error))
+        raise SettingsError(
+            f"{self._server.url} refuses a first question to {self.manners.model!r}:"
+            f" {refusals[0]}; look at CATO_ENGINE_URL (which mostly ends in /v1), CATO_ENGINE_MODEL"
+            " and CATO_ENGINE_API_KEY"
+        )
+
+    async def _answer_once(self, job: Job, give_up: float) -> None:
+        """Raises EngineRefused when it never will, EngineUnavailable or EngineDied otherwise."""
+        exchange = self._exchange(job, max(1.0, give_up - self._clock.monotonic()))
+        try:
+            async with aclosing(self._asking.pieces(exchange)) as pieces:
+                async for _ in pieces:
+                    pass
+        except EngineRefused as error:
+            if error.is_permanent or error.status in _NO_KEY:
+                raise
+            raise EngineUnavailable(str(error)) from error
+        except Broken as error:
+            raise await self._http.translated(error) from error
+        finally:
+            exchange.close()
+
+    async def _keep_looking(self, *, is_measured: bool) -> None:
+        """A server that died while nothing runs on it is to be noticed before the next job."""
+        look: Callable[[], Awaitable[object]]
+        look = self._read_load if is_measured else self._http.listing
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            try:
+                await look()
+                self._unanswered = 0
+            except (EngineError, SettingsError) as error:
+                self._unanswered += 1
+                self._company.read(ServerLoad(), len(self._exchanges))
+                log.warning("server does not answer", extra={"why": str(error)})
+
+    async def _is_measured(self) -> bool:
+        try:
+            return await self._read_load()
+        except EngineUnavailable:
             return False
-        with suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with (
-                asyncio.timeout(_PROBE_S),
-                self._session.get(f"{self._server.url}/models") as response,
-            ):
-                return response.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        return False
 
-
-def _may_pass(status: int) -> bool:
-    return status in (
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    )
+    async def _read_load(self) -> bool:
+        """Does it measure itself? Raises EngineUnavailable."""
+        seen = await self._http.load()
+        if seen is not None:
+            self._company.read(seen, len(self._exchanges))
+        return seen is not None
 
 
 def _is_cancelling() -> bool:

@@ -2,21 +2,45 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from services.worker.engine import EngineRefused, EngineUnavailable, Job, Piece
+from services.worker.engines.stopping import StopScanner
 from shared.domain.outcome import FinishReason
 from shared.messages.catalogue import Usage
 from shared.tasks.fim import FimTemplate
 
 # What servers differ in; each is left out, or rendered here, once a server has refused it.
-OPTIONAL_FIELDS: Final = ("suffix", "priority", "stream_options")
+# Each field goes by these words in refusals; Ollama speaks of `insert`.
+OPTIONAL_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "suffix": ("suffix", "support insert"),
+    "priority": ("priority",),
+    "stream_options": ("stream_options",),
+    "stop": ("stop",),
+}
+# As many as OpenAI's own API and, by default, TGI take; of the others the answer is cut here.
+_FEW_STOPS: Final = 4
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
 # Not because of the request itself: the same one may pass later.
 _PASSING: Final = frozenset({401, 403, 408, 409, 425, 429})
+_BUSY: Final = frozenset({502, 503, 504})
+# Of a request that cannot be obeyed as it is; llama.cpp also says 500 or 501 to what it cannot do.
+_ABOUT_A_FIELD: Final = frozenset({400, 422, 500, 501})
+_TOO_MANY: Final = 429
+_END_TOKEN: Final = "eos_token"
+
+
+class Busy(EngineUnavailable):
+    """It, or what stands before it, cannot take more just now."""
+
+
+def may_pass(error: Exception) -> bool:
+    """Is it worth asking again in a moment?"""
+    is_refused_for_now = isinstance(error, EngineRefused) and error.status == _TOO_MANY
+    return is_refused_for_now or isinstance(error, Busy)
 
 
 def path_of(job: Job) -> str:
@@ -35,7 +59,8 @@ def payload_of(
         "temperature": body.temperature,
         "top_p": body.top_p,
         "seed": body.seed,
-        "stop": list(body.stop) or None,
+        "stop": list(stops_of(job, refused, fim)[: _FEW_STOPS if "stop" in refused else None])
+        or None,
         "stream": True,
         "stream_options": {"include_usage": True},
         "priority": job.priority or None,
@@ -44,7 +69,7 @@ def payload_of(
         payload["messages"] = [turn.model_dump(exclude_none=True) for turn in body.messages]
     else:
         payload |= _around_the_cursor(job, refused, fim)
-    dropped = set(refused) - {"suffix"}
+    dropped = set(refused) - {"suffix", "stop"}
     return {
         name: value for name, value in payload.items() if value is not None and name not in dropped
     }
@@ -56,8 +81,13 @@ def _around_the_cursor(
     prompt, suffix = job.body.prompt or "", job.body.suffix
     if suffix is None or "suffix" not in refused:
         return {"prompt": prompt, "suffix": suffix}
-    stops: list[JsonValue] = [*job.body.stop, *fim.stop]
-    return {"prompt": fim.render(prompt, suffix), "stop": stops}
+    return {"prompt": fim.render(prompt, suffix)}
+
+
+def stops_of(job: Job, refused: Collection[str], fim: FimTemplate) -> tuple[str, ...]:
+    """What ends the answer; of a suffix rendered here, also the marks of its template."""
+    is_rendered = job.body.suffix is not None and "suffix" in refused
+    return (*job.body.stop, *fim.stop) if is_rendered else job.body.stop
 
 
 class _Choice(BaseModel):
@@ -67,19 +97,49 @@ class _Choice(BaseModel):
     delta: dict[str, JsonValue] = {}
     finish_reason: str | None = None
 
+    def said(self) -> str:
+        content = self.delta.get("content")
+        return self.text or (content if isinstance(content, str) else "")
+
+
+class _PromptDetails(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    cached_tokens: int | None = None
+
+
+class _Counts(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    prompt_tokens_details: _PromptDetails | None = None
+
+    def counted(self) -> Usage:
+        details = self.prompt_tokens_details
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_tokens=details.cached_tokens or 0 if details else 0,
+        )
+
 
 class _Chunk(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     choices: tuple[_Choice, ...] = ()
-    usage: Usage | None = None
+    usage: _Counts | None = None
     error: JsonValue = None
 
 
 @dataclass(slots=True)
 class Answer:
-    """What has come of one answer. The last piece waits for the usage, which comes after it."""
+    """What has come of one answer. The last piece waits for the usage, which comes after it.
 
+    Not every server keeps to the stop strings, or leaves them out of the text.
+    """
+
+    stops: StopScanner = field(default_factory=lambda: StopScanner(()))
     tokens: int = 0
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
@@ -94,23 +154,31 @@ class Answer:
             ) from error
         if chunk.error is not None:
             raise error_of(*_code_and_message(chunk.error))
-        self.usage = chunk.usage or self.usage
+        usage = None if chunk.usage is None else chunk.usage.counted()
+        self.usage = usage or self.usage
         if not chunk.choices:
             return None
-        return self._piece(chunk.choices[0], chunk.usage)
+        return self._piece(chunk.choices[0], usage)
 
     def last(self, prompt_tokens: int) -> Piece:
         """Raises EngineUnavailable when the answer broke off."""
         if self.finish_reason is None:
             raise EngineUnavailable("the server ended the stream before the answer's end")
         counted = Usage(prompt_tokens=prompt_tokens, completion_tokens=self.tokens)
-        return Piece(finish_reason=self.finish_reason, usage=self.usage or counted)
+        usage = self.usage or counted
+        return Piece(
+            text=self.stops.rest(),
+            # A busy server puts several tokens into one event, and only the usage tells.
+            tokens=max(0, usage.completion_tokens - self.tokens),
+            finish_reason=self.finish_reason,
+            usage=usage,
+        )
 
     def _piece(self, choice: _Choice, usage: Usage | None) -> Piece | None:
-        if choice.finish_reason is not None:
+        # TGI says "" as long as there is none, and writes out the token that ends a text.
+        if choice.finish_reason:
             self.finish_reason = _finish_reason(choice.finish_reason)
-        content = choice.delta.get("content")
-        text = choice.text or (content if isinstance(content, str) else "")
+        text = "" if choice.finish_reason == _END_TOKEN else choice.said()
         rest = {
             name: value
             for name, value in choice.delta.items()
@@ -118,8 +186,10 @@ class Answer:
         }
         if not text and not rest:
             return None
-        tokens = self._tokens_since(usage)
-        return Piece(text=text, tokens=tokens, delta=json.dumps(rest) if rest else None)
+        tokens, shown = self._tokens_since(usage), self.stops.feed(text)
+        if self.stops.is_stopped:
+            self.finish_reason = FinishReason.STOP
+        return Piece(text=shown, tokens=tokens, delta=json.dumps(rest) if rest else None)
 
     def _tokens_since(self, usage: Usage | None) -> int:
         """Servers that count along put several tokens into one event; others are taken as one."""
@@ -130,6 +200,8 @@ class Answer:
 
 def error_of(status: int, message: str) -> EngineUnavailable | EngineRefused:
     said = f"the server answered {status}: {message}"
+    if status in _BUSY:
+        return Busy(said)
     if status >= _SERVER_ERROR or status < _CLIENT_ERROR:
         return EngineUnavailable(said)
     return EngineRefused(said, is_permanent=status not in _PASSING, status=status)
@@ -146,11 +218,21 @@ def refusal_of(body: bytes) -> str:
     return _code_and_message(parsed)[1]
 
 
-def field_refused(message: str, payload: Mapping[str, JsonValue]) -> str | None:
+def field_refused(status: int, message: str, payload: Mapping[str, JsonValue]) -> str | None:
     """Which optional field of the payload the server complains about."""
+    if status not in _ABOUT_A_FIELD:
+        return None
     said = message.lower()
-    sent = (name for name in OPTIONAL_FIELDS if name in payload)
-    return next((name for name in sent if name in said), None)
+    for name, words in OPTIONAL_FIELDS.items():
+        if _is_sent(name, payload) and any(word in said for word in words):
+            return name
+    return None
+
+
+def _is_sent(name: str, payload: Mapping[str, JsonValue]) -> bool:
+    """And can it be left out, or less of it be sent?"""
+    value = payload.get(name)
+    return len(value) > _FEW_STOPS if isinstance(value, list) else name in payload
 
 
 def _code_and_message(error: JsonValue) -> tuple[int, str]:

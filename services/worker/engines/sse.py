@@ -29,3 +29,6 @@ class EventLines:
             # Comments keep the connection alive; ids and names of events say nothing here.
             if line.startswith(b"data:"):
                 yield line[5:].strip()
+            elif line.startswith(b"error:"):
+                # No field of the standard, but of older llama.cpp servers.
+                yield b'{"error":%s}' % line[6:].strip()
