@@ -1,8 +1,11 @@
 """Wiring of the worker."""
 
+import signal
 import uuid
 from contextlib import AsyncExitStack
+from typing import Final
 
+from services.worker.engine import EngineDied
 from services.worker.engines import ENGINES
 from services.worker.roster import Identity
 from services.worker.settings import WorkerSettings
@@ -14,6 +17,8 @@ from shared.runtime.health import serve_health
 from shared.runtime.run import run_service
 from shared.scheduling.feeding import FEEDERS
 from shared.telemetry.service import use_service
+
+_GONE_WITHIN_S: Final = 10
 
 
 async def main() -> None:
@@ -35,6 +40,7 @@ async def main() -> None:
             clock=clock,
             feeder=FEEDERS[settings.feeder](engine.profile),
             recording=Recording.to(settings.record_steps),
+            stuck_s=settings.stuck_s,
         )
         # Before the engine, which may take minutes to come up: alive, and not yet ready.
         await stack.enter_async_context(
@@ -42,7 +48,12 @@ async def main() -> None:
         )
         stack.push_async_callback(engine.stop)
         await engine.start()
-        await worker.serve(drain_s=settings.drain_s)
+        try:
+            await worker.serve(drain_s=settings.drain_s)
+        except EngineDied:
+            # What hangs may also hang while it is stopped. The kernel does not ask it.
+            signal.alarm(_GONE_WITHIN_S)
+            raise
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from services.worker.engine import Engine, EngineDied, EngineError, EngineRefuse
 from services.worker.rendering import job_of
 from services.worker.roster import Run
 from services.worker.speedometer import Recording
+from services.worker.stillness import Stillness
 from services.worker.token_stream import LeaseRanOut, Sender, TokensLost, TokenStream
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
@@ -40,6 +41,7 @@ class Attempts:
     clock: Clock
     sender: Sender
     recording: Recording = field(default_factory=Recording)
+    stillness: Stillness = field(default_factory=Stillness)
 
     async def stream(self, run: Run) -> Verdict:
         """Run it in the engine, sending pieces as they come."""
@@ -56,6 +58,7 @@ class Attempts:
             if not run.is_stopped():
                 raise
         except EngineRefused as error:
+            self.stillness.heard()
             result = Attempt.REFUSED if error.is_permanent else Attempt.FAILED
             return Verdict(result=result, error=str(error))
         except EngineDied as error:
@@ -101,6 +104,7 @@ class Attempts:
         job = job_of(run.id, run.dispatched)
         async with aclosing(self.engine.generate(job)) as pieces:
             async for piece in pieces:
+                self.stillness.heard()
                 await stream.push(piece)
                 if run.answer is not None:
                     run.answer.add(piece.text)
@@ -128,5 +132,5 @@ def _verdict(run: Run) -> Verdict:
     if run.finish_reason is not None:
         return Verdict(result=Attempt.COMPLETED)
     if run.is_stopped():
-        return Verdict(result=run.stopped_as)
+        return Verdict(result=run.stopped_as, error=run.stopped_because)
     return Verdict(result=Attempt.FAILED, error="the engine ended the answer before its end")

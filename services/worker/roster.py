@@ -68,6 +68,7 @@ class Run:
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
     stopped_as: Attempt | None = None
+    stopped_because: str | None = None
     is_disowned: bool = False
     undelivered: str | None = None
     answer: Answer | None = None
@@ -99,9 +100,10 @@ class Run:
         """The scheduler's lease began anew when it was last told of this attempt."""
         self.leased_until = max(self.leased_until, since + self.dispatched.lease_s)
 
-    def stop(self, stopped_as: Attempt | None) -> None:
+    def stop(self, stopped_as: Attempt | None, because: str | None = None) -> None:
         """Leave the engine; with None nothing more is said, because nobody would listen."""
         self.stopped_as, self.is_disowned = stopped_as, stopped_as is None
+        self.stopped_because = because
         # A runner that was cancelled before its first step would end without a word.
         if self.runner is not None and self.started_at is not None:
             self.runner.cancel()

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from services.worker.engines import ENGINES
 from services.worker.engines.settings import EngineSettings
+from services.worker.stillness import STUCK_S
 from shared.runtime.settings import ServiceSettings
 from shared.scheduling.feeding import FEEDERS
 from shared.scheduling.step_time import EngineProfile
@@ -31,6 +32,11 @@ class WorkerSettings(ServiceSettings, EngineSettings):
         description="attempts at once, at most and by default what the profile can run",
     )
     feeder: str = "holding"
+    stuck_s: float = Field(
+        default=STUCK_S,
+        gt=0.0,
+        description="seconds without a piece from a working engine, until the worker leaves it",
+    )
 
     def slots_of(self, profile: EngineProfile) -> int:
         most = profile.max_sequences

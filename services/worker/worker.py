@@ -14,6 +14,7 @@ from services.worker.inbox import Inbox
 from services.worker.reporter import Reporter
 from services.worker.roster import Answer, Identity, Roster, Run, job_id_of
 from services.worker.speedometer import Recording
+from services.worker.stillness import STUCK_S, Stillness
 from services.worker.token_stream import Sender
 from shared.domain.clock import Clock
 from shared.domain.outcome import Attempt
@@ -49,6 +50,7 @@ class Worker:
         clock: Clock,
         feeder: Feeder,
         recording: Recording | None = None,
+        stuck_s: float = STUCK_S,
     ) -> Self:
         roster = Roster()
         inbox = Inbox(me=me, bus=bus, roster_changed=roster.changed)
@@ -61,6 +63,7 @@ class Worker:
                 clock=clock,
                 sender=sender,
                 recording=recording or Recording(),
+                stillness=Stillness(stuck_s),
             ),
             inbox=inbox,
             reporter=Reporter(me=me, bus=bus, clock=clock, gate=gate, roster=roster, inbox=inbox),
@@ -84,7 +87,8 @@ class Worker:
                 {attending, self.runners.broken}, return_when=asyncio.FIRST_COMPLETED
             )
             if self.runners.broken.done():
-                await self._leave(Attempt.FAILED, within_s=_WATCH_S)
+                why = self.runners.broken.exception()
+                await self._leave(Attempt.FAILED, within_s=_WATCH_S, because=str(why))
         except asyncio.CancelledError:
             await self._leave(Attempt.RETURNED, within_s=drain_s)
             raise
@@ -148,8 +152,8 @@ class Worker:
             # It overtook its dispatch, which now counts as seen and is never begun.
             self.runners.start(self.attempts.conclude_unseen(message))
 
-    def _stop(self, run: Run, stopped_as: Attempt | None) -> None:
-        run.stop(stopped_as)
+    def _stop(self, run: Run, stopped_as: Attempt | None, because: str | None = None) -> None:
+        run.stop(stopped_as, because)
         if run.id in self.roster.waiting:
             self.roster.leave(run)
             self.runners.start(self.attempts.conclude(run, Verdict(result=stopped_as)))
@@ -184,13 +188,18 @@ class Worker:
 
     async def _watch_engine(self) -> None:
         """A worker with a dead engine would be sent a task before it noticed."""
-        engine = self.attempts.engine
-        while isinstance(engine, Mortal):
+        engine, stillness = self.attempts.engine, self.attempts.stillness
+        while True:
             await self.attempts.clock.sleep(_WATCH_S)
-            if (death := engine.death()) is not None:
-                self.runners.report(death)
+            died = engine.death() if isinstance(engine, Mortal) else None
+            stuck = stillness.look(_WATCH_S, len(self.roster.running))
+            for death in (died, stuck):
+                if death is not None:
+                    self.runners.report(death)
 
-    async def _leave(self, stopped_as: Attempt, *, within_s: float) -> None:
+    async def _leave(
+        self, stopped_as: Attempt, *, within_s: float, because: str | None = None
+    ) -> None:
         """Hand back what was not begun, let the rest finish, then stop what is left."""
         self.roster.is_draining = True
         self.roster.changed.set()
@@ -198,7 +207,7 @@ class Worker:
             self._stop(run, Attempt.RETURNED)
         await self.runners.finish(within_s)
         for run in tuple(self.roster.running.values()):
-            self._stop(run, stopped_as)
+            self._stop(run, stopped_as, because)
         await self.runners.finish(_LAST_WORDS_S)
 
 
