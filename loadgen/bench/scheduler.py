@@ -21,7 +21,7 @@ from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import Cost
 from shared.scheduling.plan import plan
 from shared.scheduling.policies import POLICIES
-from shared.scheduling.policy import WorkerView
+from shared.scheduling.policy import Begun, WorkerView
 from shared.scheduling.queue import Claim, Entry
 from shared.tasks import TASKS
 
@@ -132,7 +132,7 @@ def _planned(policy: str, size: int, plans: int) -> Mapping[str, Cell]:
             to_partition=i,
             slots=_HELD + _FREE_SLOTS,
             held=_HELD,
-            tasks=tasks[:_HELD],
+            tasks=[Begun(task, 0.0) for task in tasks[:_HELD]],
         )
         for i in range(_WORKERS)
     ]

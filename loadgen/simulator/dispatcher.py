@@ -11,7 +11,7 @@ from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import pooled
 from shared.scheduling.plan import Plan, plan
-from shared.scheduling.policy import WorkerView, side
+from shared.scheduling.policy import Begun, WorkerView, side
 from shared.scheduling.residual import drained_at
 from shared.scheduling.step_time import StepTime
 
@@ -25,7 +25,7 @@ class Seat:
 
     view: WorkerView
     sent: int = 0
-    tasks: dict[TaskId, Task] = field(default_factory=dict)
+    tasks: dict[TaskId, Begun] = field(default_factory=dict)
     unheard: deque[tuple[float, float]] = field(default_factory=deque)
 
 
@@ -106,7 +106,7 @@ class Dispatcher:
         number = worker.to_partition
         seat = self.seats[number]
         seat.sent += 1
-        seat.tasks[task.id] = task
+        seat.tasks[task.id] = Begun(task, now)
         self.sent_s += self.backlog.cost.work_s(task)
         prefill_s = (seat.view.cost or self.backlog.cost).first_token_s(task)
         seat.unheard.append((now + self.hop_s, prefill_s))

@@ -13,7 +13,7 @@ from shared.domain.task import LatencyClass, Task, TaskId
 from shared.messages.bus import Position
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import Cost, pooled
-from shared.scheduling.policy import WorkerView, side
+from shared.scheduling.policy import Begun, WorkerView, side
 from shared.scheduling.queue import Entry, Lease, Put
 from shared.scheduling.residual import drained_at
 
@@ -187,7 +187,7 @@ class Mirror:
                 held=len(self.by_worker[seat.name]),
                 served_at=seat.served_at,
                 drained_at=self._drained_at(seat),
-                tasks=self._inside(seat) if self.backlog.policy.looks_inside else (),
+                tasks=self._inside(seat) if self.backlog.policy.looks_inside else None,
                 cost=seat.cost,
                 side=side(number, len(seats)),
             )
@@ -205,8 +205,9 @@ class Mirror:
                 oldest[origin.partition] = min(seen, origin.offset)
         return oldest
 
-    def _inside(self, seat: Seat) -> tuple[Task, ...]:
-        return tuple(self.held[task_id].task for task_id in self.by_worker[seat.name])
+    def _inside(self, seat: Seat) -> tuple[Begun, ...]:
+        held = (self.held[task_id] for task_id in self.by_worker[seat.name])
+        return tuple(Begun(each.task, each.lease.at) for each in held)
 
     def _drained_at(self, seat: Seat) -> float:
         sent = sorted(self.unheard[seat.name].values(), key=lambda held: held.lease.at)

@@ -3,12 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.domain.task import Task
 from shared.scheduling.cost import Cost
 
 Rank = tuple[float, ...]
+
+
+class Begun(NamedTuple):
+    """A task, and when it was sent to its worker."""
+
+    task: Task
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +34,7 @@ class WorkerView:
     held: int
     served_at: float = 0.0
     drained_at: float = 0.0
-    tasks: Sequence[Task] = ()
+    tasks: Sequence[Begun] | None = None
     cost: Cost | None = None
     side: int | None = None
 
@@ -50,7 +57,7 @@ class WorkerView:
             # Strictly later than before, so that workers keep taking turns within one step.
             served_at=max(now, self.served_at + 1e-6),
             drained_at=max(now + hop_s, self.drained_at) + prefill_s,
-            tasks=(*self.tasks, task) if self.tasks else (),
+            tasks=None if self.tasks is None else (*self.tasks, Begun(task, now)),
             cost=self.cost,
             side=self.side,
         )
