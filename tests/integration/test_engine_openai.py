@@ -4,9 +4,8 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,10 @@ from aiohttp import web
 
 from services.worker.engine import Engine, EngineRefused, EngineUnavailable
 from services.worker.engines.openai import OpenAIEngine
-from services.worker.engines.openai_server import Server
 from services.worker.engines.server import EngineServer
 from services.worker.engines.simulated import SimulatedEngine
 from shared.adapters.clock import SystemClock
-from tests.builders import REFERENCE
 from tests.contract.engine_promises import (
-    CONTEXT_TOKENS,
     EnginePromises,
     Mortal,
     MortalPromises,
@@ -30,10 +26,9 @@ from tests.contract.engine_promises import (
     text_of,
     until_idle,
 )
+from tests.integration.peers import PROFILE, a_chunk, a_peer, an_engine, say
 
-PROFILE = replace(REFERENCE, context_tokens=CONTEXT_TOKENS)
 ROOT = Path(__file__).parents[2]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
@@ -47,52 +42,6 @@ async def a_server() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
         server.should_exit = True
         await serving
-
-
-@asynccontextmanager
-async def an_engine(
-    url: str, *, start_s: float = 10.0, silence_s: float = 30.0
-) -> AsyncIterator[OpenAIEngine]:
-    server = Server(
-        url=url, model="cato-demo", start_s=start_s, first_byte_s=silence_s, silence_s=silence_s
-    )
-    engine = OpenAIEngine(server=server, profile=PROFILE, clock=SystemClock())
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
-
-
-@asynccontextmanager
-async def a_peer(answer: Handler) -> AsyncIterator[str]:
-    """A server that answers completions as the test likes."""
-    app = web.Application()
-    app.router.add_get("/v1/models", _models)
-    app.router.add_post("/v1/completions", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    await runner.cleanup()
-
-
-async def _models(_: web.Request) -> web.StreamResponse:
-    return web.json_response({"data": []})
-
-
-async def say(request: web.Request, *events: object) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-    await response.prepare(request)
-    for event in events:
-        text = event if isinstance(event, str) else json.dumps(event)
-        await response.write(f"data: {text}\n\n".encode())
-    return response
-
-
-def a_chunk(text: str, finish_reason: str | None = None) -> dict[str, object]:
-    return {"choices": [{"index": 0, "text": text, "finish_reason": finish_reason}]}
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ async def test_after_a_minute_without_a_piece_the_worker_hands_all_back_and_leav
         began = asyncio.get_running_loop().time()
         await bench.dispatch(a_dispatch("task-1"), a_dispatch("task-2"))
 
-        with pytest.raises(EngineDied, match="brought nothing for 60 s.*CATO_STUCK_S"):
+        with pytest.raises(EngineDied, match=r"brought nothing for 60 s.*CATO_STUCK_S"):
             await bench.serving
         took_s = asyncio.get_running_loop().time() - began
 
