@@ -2,7 +2,7 @@
 
 Cut at characters, after Bavarian et al., "Efficient Training of Language Models to Fill in the
 Middle" (2022): half of them in the order prefix, suffix, middle (PSM) that other servers ask for,
-half with the suffix first (SPM), where the middle goes on right behind the prefix, which a small
+half with the suffix first (SPM), where the middle goes on close behind the prefix, which a small
 model learns sooner. Most middles end with their line, as what an editor asks for does.
 """
 
@@ -88,7 +88,7 @@ class Examples:
         prefix = self._ids(text[max(0, hole.start - _CHARS_A_TOKEN * before) : hole.start])
         prefix = prefix[-before:]
         if self._rng.random() < _SUFFIX_FIRST_SHARE:
-            row.add([self._prefix, self._suffix, *suffix, self._middle, *prefix], 1.0)
+            row.add([self._suffix, *suffix, self._prefix, *prefix, self._middle], 1.0)
         else:
             row.add([self._prefix, *prefix, self._suffix, *suffix, self._middle], 1.0)
         row.add([*middle, self._end], _MIDDLE_WEIGHT)

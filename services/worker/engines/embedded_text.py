@@ -18,7 +18,7 @@ _FENCE: Final = "```"
 
 
 def prompt_of(body: Body) -> str:
-    """Where there is a suffix it comes first, so that the answer goes on right behind the prefix.
+    """Where there is a suffix it comes first, so that the answer goes on close behind the prefix.
 
     A chat has no template: this model writes on, in an open block of code if there is one.
     """
@@ -28,7 +28,7 @@ def prompt_of(body: Body) -> str:
     prompt = body.prompt or ""
     if body.suffix is None:
         return prompt
-    return f"{_FIM.opening}{_FIM.between}{body.suffix}{_FIM.closing}{prompt}"
+    return f"{_FIM.between}{body.suffix}{_FIM.opening}{prompt}{_FIM.closing}"
 
 
 class Vocabulary:
