@@ -18,7 +18,7 @@ from shared.runtime.run import run_service
 from shared.scheduling.feeding import FEEDERS
 from shared.telemetry.service import use_service
 
-_GONE_WITHIN_S: Final = 10
+_GONE_WITHIN_S: Final = 5
 
 
 async def main() -> None:

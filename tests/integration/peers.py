@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from aiohttp import web
 
@@ -20,13 +21,25 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def an_engine(
-    url: str, *, start_s: float = 10.0, silence_s: float = 30.0, **told: object
+    url: str,
+    *,
+    start_s: float = 10.0,
+    silence_s: float = 30.0,
+    connect_s: float = 5.0,
+    ca_file: Path | None = None,
+    is_warmed_up: bool = False,
 ) -> AsyncIterator[OpenAIEngine]:
-    """`told`: further fields of the `Server`."""
     server = Server(
-        url=url, model="cato-demo", start_s=start_s, first_byte_s=silence_s, silence_s=silence_s
+        url=url,
+        model="cato-demo",
+        ca_file=ca_file,
+        is_warmed_up=is_warmed_up,
+        start_s=start_s,
+        connect_s=connect_s,
+        first_byte_s=silence_s,
+        silence_s=silence_s,
     )
-    engine = OpenAIEngine(server=replace(server, **told), profile=PROFILE, clock=SystemClock())
+    engine = OpenAIEngine(server=server, profile=PROFILE, clock=SystemClock())
     await engine.start()
     try:
         yield engine

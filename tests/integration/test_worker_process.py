@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from deploy.local.embedded_kafka import EmbeddedKafka
 from shared.adapters.kafka_bus import KafkaBus
@@ -22,6 +24,7 @@ from shared.messages.catalogue import AttemptEnded, TokensProduced
 from shared.messages.message import Message
 from shared.messages.pool import WorkerAdmitted, WorkerReported
 from tests.contract.engine_promises import until
+from tests.integration.peers import a_chunk, a_peer, say
 from tests.stories.worker_bench import a_dispatch
 
 ROOT = Path(__file__).parents[2]
@@ -141,3 +144,94 @@ async def test_when_its_engine_is_killed_it_fails_the_attempt_and_exits_with_1(d
         assert await asyncio.wait_for(process.wait(), 10) == 1
         await until(lambda: bool(desk.of(AttemptEnded)), within_s=5, saying="the attempt ended")
     assert [ended.result for ended in desk.of(AttemptEnded)] == [Attempt.FAILED]
+
+
+async def test_it_is_not_ready_until_its_server_has_answered_a_first_question(desk: Desk) -> None:
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.set()
+        await may_answer.wait()
+        return await say(request, a_chunk("a", "stop"), "[DONE]")
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    async with (
+        a_peer(answer) as url,
+        a_worker_process(desk, CATO_ENGINE="openai", CATO_ENGINE_URL=url, CATO_HEALTH_PORT=port),
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as probe,
+    ):
+        await asyncio.wait_for(asked.wait(), 20)
+        async with probe.get("/healthz") as alive, probe.get("/readyz") as before:
+            assert (alive.status, before.status) == (200, 503)
+        assert desk.of(WorkerReported) == []
+
+        may_answer.set()
+        await desk.seat()
+
+        async with probe.get("/readyz") as after:
+            assert after.status == 200
+
+
+async def test_when_its_engine_hangs_it_hands_the_task_back_and_exits_with_1(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    engine = ("services.worker.engines.server", "--profile", "reference", "--port", port)
+    settings = {
+        "CATO_ENGINE": "openai",
+        "CATO_ENGINE_URL": f"http://127.0.0.1:{port}/v1",
+        "CATO_STUCK_S": "1",
+    }
+    async with a_process(*engine) as server, a_worker_process(desk, **settings) as process:
+        worker = await desk.seat()
+        await desk.dispatch(worker, "task-1", max_tokens=3000)
+        await until(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
+
+        server.send_signal(signal.SIGSTOP)
+
+        assert await asyncio.wait_for(process.wait(), 15) == 1
+        await until(lambda: bool(desk.of(AttemptEnded)), within_s=5, saying="the attempt ended")
+    (ended,) = desk.of(AttemptEnded)
+    assert ended.result is Attempt.FAILED
+    assert "brought nothing for 1 s" in (ended.error or "")
+
+
+# An engine that breaks down so that even stopping it never returns.
+_HANGS_FOR_EVER = """
+import asyncio, runpy, sys
+from services.worker.engine import EngineDied
+from services.worker.engines import ENGINES
+from services.worker.engines.simulated import SimulatedEngine
+
+class Hung(SimulatedEngine):
+    def death(self):
+        return EngineDied("it hangs")
+
+    async def stop(self):
+        await asyncio.Event().wait()
+
+ENGINES["hung"] = Hung.of
+runpy.run_module("services.worker", run_name="__main__")
+"""
+
+
+async def test_an_engine_that_cannot_even_be_stopped_does_not_keep_it(desk: Desk) -> None:
+    settings = {"CATO_KAFKA_SERVERS": desk.servers, "CATO_ENGINE": "hung"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _HANGS_FOR_EVER, cwd=ROOT, env={**os.environ, **settings}
+    )
+
+    assert await asyncio.wait_for(process.wait(), 30) == -signal.SIGALRM
+
+
+async def test_a_second_signal_ends_it_while_it_finishes_its_work(desk: Desk) -> None:
+    async with a_worker_process(desk, CATO_DRAIN_S="60") as process:
+        worker = await desk.seat()
+        await desk.dispatch(worker, "task-1", max_tokens=10_000)
+        await until(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
+        process.send_signal(signal.SIGTERM)
+        await until(lambda: desk.of(WorkerReported)[-1].draining, within_s=5, saying="it drains")
+
+        process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(process.wait(), 2) == 128 + signal.SIGTERM

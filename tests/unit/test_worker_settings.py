@@ -32,6 +32,8 @@ def test_a_worker_needs_no_setting_but_the_broker() -> None:
         ("CATO_FEEDER", "lifo", "CATO_FEEDER is 'lifo'; known: fcfs, holding"),
         ("CATO_ENGINE", "openai", "CATO_ENGINE=openai also needs CATO_ENGINE_URL"),
         ("CATO_SLOTS", "0", "CATO_SLOTS"),
+        ("CATO_STUCK_S", "0", "CATO_STUCK_S"),
+        ("CATO_ENGINE_PRIORITY", "first", "CATO_ENGINE_PRIORITY"),
         ("CATO_ENGINE_URL", "127.0.0.1:8000", "CATO_ENGINE_URL"),
         ("CATO_ENGINE_FIM", "gpt", "CATO_ENGINE_FIM is 'gpt'; known: auto, qwen"),
         ("CATO_WORKER_NAME", "a/b", "CATO_WORKER_NAME"),
