@@ -10,6 +10,7 @@ from loadgen import (
     cli_ablation,
     cli_bench,
     cli_capacity,
+    cli_chains,
     cli_compare,
     cli_model_error,
     cli_robustness,
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_model_error.add_to(commands)
     cli_robustness.add_to(commands)
     cli_ablation.add_to(commands)
+    cli_chains.add_to(commands)
     report = commands.add_parser("report", help="put the report.json of several runs side by side")
     report.add_argument("files", nargs="+", type=Path, metavar="FILE")
     report.add_argument("--out", type=Path, metavar="DIR", help="write report.html and report.json")

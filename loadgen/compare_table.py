@@ -142,8 +142,13 @@ def _paired(rows: Sequence[Row], rival: str, load: float, figure: Figure) -> str
     points = [100 * (figure(row) - by_seed[row.seed]) for row in ours if row.seed in by_seed]
     if len(points) < 2:  # noqa: PLR2004 - one difference has no interval
         return f"{mean(points):+.1f}"
-    t = _T[len(points) - 1] if len(points) <= len(_T) else _T_MANY
-    return f"{mean(points):+.1f} ± {t * stdev(points) / math.sqrt(len(points)):.1f}"
+    error = student_t(len(points)) * stdev(points) / math.sqrt(len(points))
+    return f"{mean(points):+.1f} ± {error:.1f}"
+
+
+def student_t(values: int) -> float:
+    """By how many standard errors the mean of so many values may be off, with 95 % certainty."""
+    return _T[values - 1] if values <= len(_T) else _T_MANY
 
 
 def _head(first: str, of_loads: Sequence[float], *more: str) -> Iterator[str]:

@@ -9,11 +9,13 @@ worker at or below one second of work a second, whatever the schedule. A preempt
 a prompt whose beginning is still in a cache would take some away, and no simulated engine has one.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from loadgen.workloads.arrival import Arrival
+from loadgen.workloads.chains import ChainArrival
 from shared.domain.task import Promise
 from shared.scheduling.step_time import EngineProfile
 from shared.tasks import TASKS
@@ -25,7 +27,8 @@ _BATCH: Final = "batch"
 class Part:
     """Work of one request between two instants, which alone on an engine takes `alone_s`.
 
-    `rate`: seconds of work it can be charged in a second, at most.
+    `rate`: seconds of work it can be charged in a second, at most. `after`: which parts of the same
+    request must be done before it begins.
     """
 
     from_at: float
@@ -33,6 +36,7 @@ class Part:
     work_s: float
     alone_s: float
     rate: float
+    after: tuple[int, ...] = ()
 
     def fits(self) -> bool:
         return self.from_at + self.alone_s <= self.until_at
@@ -65,22 +69,66 @@ def _parts(arrival: Arrival, promise: Promise, profile: EngineProfile) -> Iterat
         left_s = last_due_s - decode_s
         first_due_s = left_s if first_due_s is None else min(first_due_s, left_s)
     assert first_due_s is not None
-    yield Part(
+    yield replace(_prompt(arrival, profile), until_at=arrival.at_s + first_due_s)
+    if last_due_s is not None and arrival.output_tokens > 1:
+        answer = replace(_answer(arrival, profile), until_at=arrival.at_s + last_due_s)
+        yield replace(answer, from_at=arrival.at_s + first_s)
+
+
+def _prompt(arrival: Arrival, profile: EngineProfile) -> Part:
+    return Part(
         from_at=arrival.at_s,
-        until_at=arrival.at_s + first_due_s,
+        until_at=math.inf,
         work_s=_prefill_work_s(arrival.prompt_tokens, profile),
-        alone_s=first_s,
+        alone_s=profile.first_token_s(arrival.prompt_tokens),
         rate=1.0,
     )
-    if last_due_s is not None and arrival.output_tokens > 1:
-        work_s, rate = _decode_work(arrival.prompt_tokens, arrival.output_tokens, profile)
-        yield Part(
-            from_at=arrival.at_s + first_s,
-            until_at=arrival.at_s + last_due_s,
-            work_s=work_s,
-            alone_s=decode_s,
-            rate=rate,
-        )
+
+
+def _answer(arrival: Arrival, profile: EngineProfile) -> Part:
+    """All tokens but the first."""
+    work_s, rate = _decode_work(arrival.prompt_tokens, arrival.output_tokens, profile)
+    return Part(
+        from_at=arrival.at_s,
+        until_at=math.inf,
+        work_s=work_s,
+        alone_s=profile.decode_s(arrival.prompt_tokens, arrival.output_tokens - 1),
+        rate=rate,
+    )
+
+
+def chain_parts(chain: ChainArrival, profile: EngineProfile) -> tuple[Part, ...]:
+    """Every prompt of a chain and every answer, each after what it is made of.
+
+    A part begins when all before it could have ended, each alone on an idle engine, and ends early
+    enough for all after it.
+    """
+    until_at = chain.at_s + (TASKS[chain.kind].promise.e2e_s or math.inf)
+    loose: list[Part] = []
+    before: tuple[int, ...] = ()
+    for stage in chain.stages():
+        ends = []
+        for call in chain.calls(stage):
+            ends.append(len(loose))
+            loose.append(replace(_prompt(call, profile), until_at=until_at, after=before))
+            if call.output_tokens > 1:
+                loose.append(replace(_answer(call, profile), until_at=until_at, after=(ends[-1],)))
+                ends[-1] += 1
+        before = tuple(ends)
+    return _tightened(loose)
+
+
+def _tightened(loose: list[Part]) -> tuple[Part, ...]:
+    """Nobody begins before those it waits for could have ended, nor ends too late for the rest."""
+    parts = loose[:]
+    for at, part in enumerate(parts):
+        ends = (parts[each].from_at + parts[each].alone_s for each in part.after)
+        parts[at] = replace(part, from_at=max([part.from_at, *ends]))
+    for part in reversed(parts):
+        for each in part.after:
+            latest = min(parts[each].until_at, part.until_at - part.alone_s)
+            parts[each] = replace(parts[each], until_at=latest)
+    return tuple(parts)
 
 
 def _due_s(arrival: Arrival, promise: Promise) -> tuple[float | None, float | None]:

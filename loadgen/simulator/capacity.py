@@ -23,17 +23,18 @@ _SEED: Final = 0
 def capacity_per_s(profile: EngineProfile, mix: Mix) -> float:
     """First come, first served, on one worker; the fleet's is as many times that."""
     arrivals = build(mix, map(float, range(_REQUESTS)), _SEED, Crowd(typing=None))
-    return _completed_per_s(profile, ((a.prompt_tokens, a.output_tokens) for a in arrivals))
+    return completed_per_s(profile, ((a.prompt_tokens, a.output_tokens) for a in arrivals))
 
 
 @cache
 def trace_capacity_per_s(profile: EngineProfile, trace: Path) -> float:
     """The same for requests as long as those of a trace, which begins again where it is short."""
     rows = islice(cycle(read_trace(trace)), _REQUESTS)
-    return _completed_per_s(profile, ((row.prompt_tokens, row.output_tokens) for row in rows))
+    return completed_per_s(profile, ((row.prompt_tokens, row.output_tokens) for row in rows))
 
 
-def _completed_per_s(profile: EngineProfile, sizes: Iterator[tuple[int, int]]) -> float:
+def completed_per_s(profile: EngineProfile, sizes: Iterator[tuple[int, int]]) -> float:
+    """Of requests of these sizes (prompt and output tokens), at least 1,064 of them."""
     batch = Batch(profile=profile)
     finished, now, warm_at = 0, 0.0, 0.0
     while True:

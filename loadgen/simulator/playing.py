@@ -78,15 +78,16 @@ class Scene:
         rate = self.load * self.capacity_per_s
         if self.trace is not None:
             return self._replayed(self.trace, rate, crowd)
-        return build(self.mix, self._times(rate), self.seed, crowd)
+        return build(self.mix, self.times(rate), self.seed, crowd)
 
     def stream(self) -> Iterator[Arrival]:
         """The workload, one at a time where nobody types and nothing is replayed."""
         if self.is_typing or self.trace is not None:
             return iter(self.workload())
-        return stream(self.mix, self._times(self.load * self.capacity_per_s), self.seed)
+        return stream(self.mix, self.times(self.load * self.capacity_per_s), self.seed)
 
-    def _times(self, rate: float) -> Iterator[float]:
+    def times(self, rate: float) -> Iterator[float]:
+        """When requests come, so many a second on average."""
         rng = Random(f"{self.seed}/arrivals")
         if self.arrivals == GAMMA:
             return gamma(rate, self.duration_s, rng, cv=self.cv)
@@ -132,7 +133,15 @@ def play_through(scene: Scene, policy: Policy, workload: Iterable[Arrival]) -> P
 def _play(
     scene: Scene, policy: Policy, workload: Iterable[Arrival], guess: Guess, judge: Judge
 ) -> float:
-    house = House(
+    simulation = Simulation(house=house_of(scene, policy), judge=judge)
+    for change in scene.changes:
+        simulation.at(change.at_s, partial(_resize, simulation, change.workers, scene.load_s))
+    simulation.run(tasks(workload, guess=guess))
+    return simulation.useful_s / simulation.provisioned_s(scene.duration_s)
+
+
+def house_of(scene: Scene, policy: Policy) -> House:
+    return House(
         policy=policy,
         feeder=FEEDERS[policy.feeder](scene.profile),
         profile=scene.profile,
@@ -145,11 +154,6 @@ def _play(
         retries=scene.retries,
         backoff_s=scene.backoff_s,
     )
-    simulation = Simulation(house=house, judge=judge)
-    for change in scene.changes:
-        simulation.at(change.at_s, partial(_resize, simulation, change.workers, scene.load_s))
-    simulation.run(tasks(workload, guess=guess))
-    return simulation.useful_s / simulation.provisioned_s(scene.duration_s)
 
 
 def _resize(simulation: Simulation, workers: int, load_s: float, now: float) -> None:

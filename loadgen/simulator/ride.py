@@ -1,6 +1,7 @@
 """A ride is one request on its way through the simulated house."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from loadgen.report.observation import Ending, Observation
@@ -8,13 +9,15 @@ from loadgen.workloads.arrival import Arrival
 from shared.domain.task import Task
 from shared.scheduling.batching import Sequence
 
+Then = Callable[["Ride", Ending, float], object]
+
 
 @dataclass(slots=True, eq=False)
 class Ride:
     """`task` is what its client asked last, after so many `refusals`. `sequence` is None until it
     enters an engine; `late_s` is by how much the latest token missed its pace so far; `used_s` is
     its share of the time of the steps it was in; `joined` is the step since when it decodes, and
-    its worker's sums then."""
+    its worker's sums then. `then` is told how it ended, and when."""
 
     arrival: Arrival
     task: Task
@@ -30,6 +33,8 @@ class Ride:
     sequence: Sequence | None = None
     worker: int | None = None
     is_over: bool = False
+    is_kept: bool = False
+    then: Then | None = None
 
     @property
     def pace_s(self) -> float | None:

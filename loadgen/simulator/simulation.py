@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from loadgen.report.observation import Ending, Observation
 from loadgen.simulator.dispatcher import Dispatcher, Seat
 from loadgen.simulator.ledger import Ledger
-from loadgen.simulator.ride import Ride
+from loadgen.simulator.ride import Ride, Then
 from loadgen.simulator.setting import House
 from loadgen.simulator.worker import Report, Stage, Worker
 from loadgen.workloads.arrival import Arrival
@@ -63,6 +63,24 @@ class Simulation:
             else:
                 self.ended_at, _, happening = heappop(events)
                 happening(self.ended_at)
+
+    def ask(self, arrival: Arrival, task: Task, then: Then) -> Ride:
+        """One more that comes at its time; its end is told to `then`, and not judged."""
+        ride = Ride(arrival, task, then=then)
+        self._unended += 1
+        self.at(arrival.at_s, partial(self._meet, ride))
+        return ride
+
+    def cancel(self, ride: Ride, now: float) -> None:
+        """Nobody wants it any more, wherever it is."""
+        if ride.is_over:
+            return
+        if self._queued.pop(ride.task.id, None) is not None:
+            self.dispatcher.backlog.remove(ride.task.id)
+        elif ride.worker is not None:
+            worker = self.workers[ride.worker]
+            self.at(now + self.house.hop_s, partial(self._revoke, worker, ride))
+        self._end(ride, Ending.CANCELLED, now)
 
     def at(self, at: float, happening: Happening) -> None:
         """Let it happen then, unless the last request has ended by that time."""
@@ -123,10 +141,14 @@ class Simulation:
     def _arrive(self, arrival: Arrival, task: Task) -> None:
         self._unended += 1
         ride = Ride(arrival, task)
-        self._queue(ride)
         if arrival.cancel_at_s is not None:
-            self.at(arrival.cancel_at_s + self.house.hop_s, partial(self._cancel, ride))
-        self._dispatch(arrival.at_s)
+            self.at(arrival.cancel_at_s + self.house.hop_s, partial(self.cancel, ride))
+        self._meet(ride, arrival.at_s)
+
+    def _meet(self, ride: Ride, now: float) -> None:
+        if not ride.is_over:
+            self._queue(ride)
+            self._dispatch(now)
 
     def _dispatch(self, now: float) -> None:
         if self.dispatcher.is_idle():
@@ -222,16 +244,6 @@ class Simulation:
         self._release(self.workers[report.worker], now)
         self._dispatch(now)
 
-    def _cancel(self, ride: Ride, now: float) -> None:
-        if ride.is_over:
-            return
-        if self._queued.pop(ride.task.id, None) is not None:
-            self.dispatcher.backlog.remove(ride.task.id)
-        elif ride.worker is not None:
-            worker = self.workers[ride.worker]
-            self.at(now + self.house.hop_s, partial(self._revoke, worker, ride))
-        self._end(ride, Ending.CANCELLED, now)
-
     def _revoke(self, worker: Worker, ride: Ride, now: float) -> None:
         if ride.sequence in worker.rides or ride in worker.waiting:
             self._cut(worker, now)
@@ -244,6 +256,9 @@ class Simulation:
             return
         ride.is_over = True
         self._unended -= 1
+        if ride.then is not None:
+            ride.then(ride, ending, now)
+            return
         arrival = ride.arrival
         if arrival.cancel_at_s is not None and now > arrival.cancel_at_s:
             ending = Ending.SUPERSEDED if arrival.superseded else Ending.CANCELLED

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.bound.promised import parts
+from loadgen.bound.promised import Part, parts
 from loadgen.bound.slots import Slots
 from loadgen.bound.upper_bound import upper_bound
 from loadgen.simulator.playing import Scene, play
@@ -45,8 +45,11 @@ jobs = st.lists(
 
 
 def keeps_all(chosen: tuple[Arrival, ...]) -> bool:
+    return keeps_all_parts([parts(arrival, SERIAL)[0] for arrival in chosen])
+
+
+def keeps_all_parts(work: list[Part]) -> bool:
     """Preemptive earliest deadline first on one machine misses nothing that can be kept."""
-    work = [parts(arrival, SERIAL)[0] for arrival in chosen]
     left_s = [part.work_s for part in work]
     now = 0.0
     while any(left_s):

@@ -19,6 +19,8 @@ class Cato:
     only where prompts are held back for it. `favour` turns that from twice as much (0: as many
     promises as possible) to nothing (1: those of every kind alike).
     `paced_share`: whole answers are begun while this share of their promise is left to decode in.
+    `chain_share`: the same for a step of a chain, of its part of the promise; it waits less, since
+    what follows it waits too. Later steps are begun at no price: what they ask about is paid for.
     `apart_s`: with more than that waiting, who can only be late waits on, and whole answers go to
     one side of the fleet, answers read along to the other: not all have to hold prompts back then.
     `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
@@ -31,6 +33,7 @@ class Cato:
     token_s: float = 0.0001
     favour: float = 0.5
     paced_share: float = 0.7
+    chain_share: float = 0.9
     apart_s: float = 0.7
     margin_s: float = 0.012
     window_s: float = 0.005
@@ -41,6 +44,8 @@ class Cato:
     feeder: str = "holding"
 
     def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
+        if task.step is not None and task.step.stage:
+            return (self.doomed_at(task, cost),)
         work_s = cost.prefill_s(task)
         if task.latency_class is LatencyClass.E2E:
             token_s = 2 * (1 - self.favour) * self.token_s
@@ -63,7 +68,8 @@ class Cato:
         return soonest_drained(at_home, now) if at_home else None
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
-        return task.deadline_at - cost.paced_s(task, self.paced_share) - self.margin_s
+        share = self.paced_share if task.step is None else self.chain_share
+        return task.deadline_at - cost.paced_s(task, share) - self.margin_s
 
     def hopeless_at(self, task: Task, cost: Cost) -> float:
         if task.useful_s is None:
