@@ -44,7 +44,7 @@ HERE = Server(url="http://127.0.0.1:8000/v1", model="cato-demo")
 def read(stream: str, stops: tuple[str, ...] = ()) -> list[Piece]:
     answer, pieces = Answer(StopScanner(stops)), []
     for event in EventLines().feed(stream.encode()):
-        if event != b"[DONE]" and (piece := answer.read(event)) is not None:
+        if (piece := answer.read(event)) is not None:
             pieces.append(piece)
     return [*pieces, answer.last(prompt_tokens=1)]
 

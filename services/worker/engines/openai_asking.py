@@ -104,20 +104,23 @@ class Asking:
 
     async def _answer(self, exchange: Exchange) -> AsyncGenerator[Piece, None]:
         response = await self._ask(exchange)
-        async with aclosing(self._events(exchange, response)) as events:
-            async for event in events:
-                piece = exchange.answer.read(event)
+        answer, lines = exchange.answer, EventLines()
+        while not answer.is_done() and (
+            chunk := await self._in_time(exchange, response.content.readany())
+        ):
+            for event in lines.feed(chunk):
+                piece = answer.read(event)
                 if piece is not None:
                     exchange.is_begun = True
                     yield piece
-                if exchange.answer.stops.is_stopped:
-                    break
                 if exchange.is_begun:
                     # Not before the reader is back: its own time is not the server's silence.
                     exchange.heard_at = self.clock.monotonic()
+                if answer.is_done():
+                    break
         if not exchange.is_aborted:
-            yield exchange.answer.last(exchange.job.prediction.prompt_tokens)
-            await _part(response, exchange.answer)
+            yield answer.last(exchange.job.prediction.prompt_tokens)
+            await _part(response, answer)
 
     async def _ask(self, exchange: Exchange) -> aiohttp.ClientResponse:
         """The head of a good response; what this server refuses is learned, and left out."""
@@ -143,16 +146,6 @@ class Asking:
         response = await self._in_time(exchange, _while_open(exchange, ask))
         exchange.response = response
         return response
-
-    async def _events(
-        self, exchange: Exchange, response: aiohttp.ClientResponse
-    ) -> AsyncGenerator[bytes, None]:
-        lines = EventLines()
-        while chunk := await self._in_time(exchange, response.content.readany()):
-            for event in lines.feed(chunk):
-                if event == b"[DONE]":
-                    return
-                yield event
 
     async def _in_time(self, exchange: Exchange, work: Awaitable[T]) -> T:
         server = self.http.server

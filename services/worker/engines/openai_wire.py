@@ -141,11 +141,15 @@ class Answer:
 
     stops: StopScanner = field(default_factory=lambda: StopScanner(()))
     tokens: int = 0
+    is_told_done: bool = False
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
 
     def read(self, event: bytes) -> Piece | None:
         """Raises EngineUnavailable or EngineRefused on an error event or on garbage."""
+        if event == b"[DONE]":
+            self.is_told_done = True
+            return None
         try:
             chunk = _Chunk.model_validate_json(event)
         except ValidationError as error:
@@ -159,6 +163,9 @@ class Answer:
         if not chunk.choices:
             return None
         return self._piece(chunk.choices[0], usage)
+
+    def is_done(self) -> bool:
+        return self.is_told_done or self.stops.is_stopped
 
     def last(self, prompt_tokens: int) -> Piece:
         """Raises EngineUnavailable when the answer broke off."""
