@@ -22,6 +22,7 @@ PARTS: Final[Mapping[str, Cato]] = {
     "price on work": replace(_CATO, price_calm=0.0, price_rush=0.0),
     "price that rises": replace(_CATO, price_rush=_CATO.price_calm),
     "whole answers begun with time to decode": replace(_CATO, paced_share=0.0),
+    "waiting for its home (with --typing --prefix-share)": replace(_CATO, home_price=0.0),
     "keeping apart in a rush": replace(_CATO, apart_s=math.inf),
     "nothing, but favour 0: promises": replace(_CATO, favour=0.0),
     "nothing, but favour 1: kinds": replace(_CATO, favour=1.0),

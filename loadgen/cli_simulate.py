@@ -45,6 +45,12 @@ def add_scene(command: argparse.ArgumentParser) -> None:
     command.add_argument("--cv", type=cli_values.positive, default=2.0, help="of gamma's gaps")
     command.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")
     command.add_argument("--typing", action="store_true", help="editors type on, and cancel")
+    command.add_argument(
+        "--prefix-share",
+        type=cli_values.share,
+        default=0.0,
+        help="of an editor's prompt that its next one begins with, cached by engines",
+    )
     command.add_argument("--hop-ms", type=cli_values.positive, default=3.0, help="dispatch delay")
     command.add_argument(
         "--report-ms", type=cli_values.positive, default=100.0, help="a busy worker is silent"
@@ -73,6 +79,7 @@ def scene_of(
         report_s=options.report_ms / 1000,
         retries=options.retries,
         backoff_s=options.backoff_s,
+        prefix_share=options.prefix_share,
     )
 
 
@@ -124,6 +131,8 @@ def _report(scene: Scene, policy: str, played: Played) -> RunReport:
             "profile": scene.profile.name,
             "seed": str(scene.seed),
             "useful utilization": f"{played.useful_share:.3f}",
+            "wasted utilization": f"{played.wasted_share:.3f}",
+            "wasted GPU-seconds": f"{played.wasted_share * scene.workers * scene.duration_s:.1f}",
         },
         duration_s=scene.duration_s,
         offered_per_s=played.figures.total.requests / scene.duration_s,

@@ -11,7 +11,8 @@ from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import pooled
 from shared.scheduling.plan import Plan, plan
-from shared.scheduling.policy import Begun, WorkerView, side
+from shared.scheduling.policy import Begun, Home, WorkerView, side
+from shared.scheduling.prefixes import Sessions
 from shared.scheduling.residual import drained_at
 from shared.scheduling.step_time import StepTime
 
@@ -40,6 +41,7 @@ class Dispatcher:
     seats: list[Seat]
     hop_s: float
     starvation_s: float
+    sessions: Sessions = field(default_factory=Sessions)
     sent_s: float = 0.0
     _open: dict[int, Seat] = field(default_factory=dict)
     _closed: list[tuple[float, int]] = field(default_factory=list)
@@ -82,7 +84,13 @@ class Dispatcher:
             replace(seat.view, tasks=tuple(seat.tasks.values())) if looks_inside else seat.view
             for seat in self._open.values()
         ]
-        decided = plan(self.backlog, views, now=now, starvation_s=self.starvation_s)
+        decided = plan(
+            self.backlog,
+            views,
+            now=now,
+            starvation_s=self.starvation_s,
+            home_of=self._home,
+        )
         for assignment in decided.dispatch:
             self._send(assignment.task, assignment.worker, now)
         for task in (*decided.expired, *decided.shed):
@@ -108,9 +116,16 @@ class Dispatcher:
         seat.sent += 1
         seat.tasks[task.id] = Begun(task, now)
         self.sent_s += self.backlog.cost.work_s(task)
-        prefill_s = (seat.view.cost or self.backlog.cost).first_token_s(task)
+        home = self._home(task)
+        is_home = home is not None and home.worker is seat.view
+        cached_tokens = home.cached_tokens if home is not None and is_home else 0
+        prefill_s = (seat.view.cost or self.backlog.cost).first_token_s(task, cached_tokens)
+        self.sessions.sent(task, seat.view)
         seat.unheard.append((now + self.hop_s, prefill_s))
         self._set(number, seat.view.served(task, now=now, prefill_s=prefill_s, hop_s=self.hop_s))
+
+    def _home(self, task: Task) -> Home | None:
+        return self.sessions.home(task, lambda then: self.seats[then.to_partition].view)
 
     def _set(self, number: int, view: WorkerView) -> None:
         """A worker that is not yet due waits in the heap; one that is full waits for its report."""

@@ -62,15 +62,24 @@ class Ledger:
             pace.note(number, now)
         if now > self.until_s:
             return
-        time = self.step_time
-        marginal_s = step.duration_s - time.base_s
-        stretch = step.duration_s / marginal_s if marginal_s > 0 else 0.0
+        time, stretch = self.step_time, self._stretch(step)
         self._decode_s += stretch * time.decode_s
         self._kv_s += stretch * time.kv_s
         self._kv_steps += stretch * time.kv_s * number
         for sequence, tokens in step.chunks:
             if sequence in rides:
                 rides[sequence].used_s += stretch * time.prefill_s * tokens
+
+    def charge(self, step: Step, ends_at: float, sequence: Sequence, ride: Ride) -> None:
+        """It leaves in the middle of a step, which goes on all the same."""
+        if ends_at <= self.until_s:
+            tokens = sum(tokens for each, tokens in step.chunks if each is sequence)
+            ride.used_s += self._stretch(step) * self.step_time.prefill_s * tokens
+
+    def _stretch(self, step: Step) -> float:
+        """What a step took, of what all its tokens added to it."""
+        marginal_s = step.duration_s - self.step_time.base_s
+        return step.duration_s / marginal_s if marginal_s > 0 else 0.0
 
     def note_quiet(self, steps: int, last: int, ends_at: tuple[float, float], running: int) -> None:
         """So many steps up to number `last` that only decoded; when the first and last ended.
@@ -107,6 +116,8 @@ class Ledger:
     def part(self, ride: Ride, sequence: Sequence) -> None:
         """It decodes no longer: the end, or a preemption."""
         joined, decode_s, kv_s, kv_steps = ride.joined
+        if not joined:
+            return
         held = sequence.target_tokens - joined
         ride.used_s += self._decode_s - decode_s
         ride.used_s += held * (self._kv_s - kv_s) + self._kv_steps - kv_steps
@@ -114,6 +125,7 @@ class Ledger:
         if ride in self.paced:
             del self.paced[ride]
             self._judge_pace(ride)
+        ride.joined = (0, 0.0, 0.0, 0.0)
 
     def _judge_pace(self, ride: Ride) -> None:
         pace_s, ttft_s, joined = ride.pace_s, ride.task.promise.ttft_s, ride.joined[0]

@@ -48,6 +48,7 @@ class Scene:
 
     `load` is a share of the capacity of the fleet as it is at the start; of its `changes` the
     workers that join first load their model for `load_s`. `is_typing`: editors type on, and cancel.
+    `prefix_share` of an editor's prompt is what its next one begins with; 0: nothing is cached.
     """
 
     mix: Mix
@@ -64,6 +65,7 @@ class Scene:
     report_s: float = 0.1
     retries: int = 0
     backoff_s: float = 0.5
+    prefix_share: float = 0.0
     changes: tuple[Change, ...] = ()
     load_s: float = 30.0
 
@@ -103,10 +105,12 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """`useful_share`: engine time of promises that were kept, of all that was paid for."""
+    """`useful_share`: engine time of promises that were kept, of all that was paid for;
+    `wasted_share`: of those whose client left before the promise was kept."""
 
     figures: Figures
     useful_share: float
+    wasted_share: float
     observations: Sequence[Observation]
 
 
@@ -118,26 +122,29 @@ def play_with(
     scene: Scene, policy: Policy, workload: Iterable[Arrival], *, guess: Guess = by_kind
 ) -> Played:
     seen: list[Observation] = []
-    useful_share = _play(scene, policy, workload, guess, seen.append)
+    useful, wasted = _play(scene, policy, workload, guess, seen.append)
     figures = figures_of(seen, duration_s=scene.duration_s)
-    return Played(figures=figures, useful_share=useful_share, observations=seen)
+    return Played(figures=figures, useful_share=useful, wasted_share=wasted, observations=seen)
 
 
 def play_through(scene: Scene, policy: Policy, workload: Iterable[Arrival]) -> Played:
     """As `play_with`, and keeps no observation: as many requests as there are hours to wait."""
     tally = Tally(duration_s=scene.duration_s)
-    useful_share = _play(scene, policy, workload, by_kind, tally.note)
-    return Played(figures=tally.figures(), useful_share=useful_share, observations=())
+    useful, wasted = _play(scene, policy, workload, by_kind, tally.note)
+    figures = tally.figures()
+    return Played(figures=figures, useful_share=useful, wasted_share=wasted, observations=())
 
 
 def _play(
     scene: Scene, policy: Policy, workload: Iterable[Arrival], guess: Guess, judge: Judge
-) -> float:
+) -> tuple[float, float]:
+    """The useful share and the wasted one."""
     simulation = Simulation(house=house_of(scene, policy), judge=judge)
     for change in scene.changes:
         simulation.at(change.at_s, partial(_resize, simulation, change.workers, scene.load_s))
     simulation.run(tasks(workload, guess=guess))
-    return simulation.useful_s / simulation.provisioned_s(scene.duration_s)
+    provisioned_s = simulation.provisioned_s(scene.duration_s)
+    return simulation.useful_s / provisioned_s, simulation.wasted_s / provisioned_s
 
 
 def house_of(scene: Scene, policy: Policy) -> House:
@@ -153,6 +160,7 @@ def house_of(scene: Scene, policy: Policy) -> House:
         report_s=scene.report_s,
         retries=scene.retries,
         backoff_s=scene.backoff_s,
+        prefix_share=scene.prefix_share,
     )
 
 

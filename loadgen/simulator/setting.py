@@ -24,7 +24,8 @@ class House:
     busy worker is silent, `apart_s`: the shortest. `cost` is what the scheduler believes of its
     engines, `profile` what they are. `window_s`: how long requests come. `retries`: so often a
     client that was shed asks again, after `backoff_s` and each time twice as long. `new_speed`:
-    what a worker believes of its own steps; without it, it knows."""
+    what a worker believes of its own steps; without it, it knows. `prefix_share` of a session's
+    prompt is what its next one begins with; 0: engines cache no prefixes."""
 
     policy: Policy
     feeder: Feeder
@@ -39,4 +40,5 @@ class House:
     starvation_s: float = 60.0
     retries: int = 0
     backoff_s: float = 0.5
+    prefix_share: float = 0.0
     new_speed: Callable[[], Speed] | None = None

@@ -16,6 +16,7 @@ from loadgen.workloads.arrival import Arrival
 from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.policy import WorkerView
+from shared.scheduling.prefixes import Sessions
 
 Happening = Callable[[float], object]
 Judge = Callable[[Observation], None]
@@ -23,7 +24,8 @@ Judge = Callable[[Observation], None]
 
 @dataclass(slots=True, kw_only=True)
 class Simulation:
-    """`useful_s` is engine time inside the window that went to promises that were kept.
+    """`useful_s` is engine time inside the window that went to promises that were kept, `wasted_s`
+    what went to those whose client left before.
 
     The fleet may change while it runs: whoever scales it asks for a moment (`at`), looks at the
     backlog there, and lets workers `join` or `drain`.
@@ -32,6 +34,7 @@ class Simulation:
     house: House
     judge: Judge
     useful_s: float = 0.0
+    wasted_s: float = 0.0
     ended_at: float = 0.0
     dispatcher: Dispatcher = field(init=False)
     workers: list[Worker] = field(init=False)
@@ -49,6 +52,7 @@ class Simulation:
             seats=[Seat(_unknown(number, house.slots)) for number in range(house.workers)],
             hop_s=house.hop_s,
             starvation_s=house.starvation_s,
+            sessions=Sessions(share=house.prefix_share),
         )
 
     def run(self, rides: Iterable[tuple[Arrival, Task]]) -> None:
@@ -122,6 +126,7 @@ class Simulation:
             stage=stage,
             speed=None if self.house.new_speed is None else self.house.new_speed(),
             joined_at=joined_at,
+            prefix_share=self.house.prefix_share,
         )
 
     def _open(self, worker: Worker, now: float) -> None:
@@ -248,11 +253,13 @@ class Simulation:
         if ride.sequence in worker.rides or ride in worker.waiting:
             self._cut(worker, now)
             worker.leave(ride)
+            self._waste(ride)
             self._report_soon(worker, now)
 
     def _end(self, ride: Ride, ending: Ending, now: float) -> None:
         """Once: whoever was cancelled before may still come out of the engine."""
         if ride.is_over:
+            self._waste(ride)
             return
         ride.is_over = True
         self._unended -= 1
@@ -264,9 +271,14 @@ class Simulation:
             ending = Ending.SUPERSEDED if arrival.superseded else Ending.CANCELLED
         alone_s = self.house.profile.alone_s(arrival.prompt_tokens, arrival.output_tokens)
         observed = ride.observed(ending, now, alone_s)
-        if observed.is_kept():
+        ride.is_kept = observed.is_kept()
+        if ride.is_kept:
             self.useful_s += ride.used_s
         self.judge(observed)
+
+    def _waste(self, ride: Ride) -> None:
+        if not ride.is_kept:
+            self.wasted_s += ride.used_s
 
 
 def _unknown(number: int, slots: int) -> WorkerView:

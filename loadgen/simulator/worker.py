@@ -12,6 +12,7 @@ from loadgen.simulator.speed import Speed, timing_of
 from shared.domain.task import TaskId
 from shared.scheduling.batching import Batch, Sequence, Step
 from shared.scheduling.feeding import EngineNow, Feeder, Running
+from shared.scheduling.prefixes import Prefixes, shared_tokens
 from shared.scheduling.step_time import EngineProfile, StepTime
 
 _MEAN_WEIGHT: Final = 0.1
@@ -43,7 +44,8 @@ class Worker:
     steps are done at once: `quiet` of them since `began_at`. `turn` numbers these stretches.
 
     It is paid for from `joined_at` until `left_at`. `speed` is what it believes of its own steps,
-    and reports; without it, it knows.
+    and reports; without it, it knows. `prefix_share` of a prompt is where the next of its session
+    begins: its engine has that cached, in what room those who run have left.
     """
 
     number: int
@@ -54,6 +56,8 @@ class Worker:
     speed: Speed | None = None
     joined_at: float = 0.0
     left_at: float = math.inf
+    prefix_share: float = 0.0
+    prefixes: Prefixes = field(default_factory=lambda: Prefixes(room_tokens=0))
     batch: Batch = field(init=False)
     rides: dict[Sequence, Ride] = field(default_factory=dict)
     waiting: list[Ride] = field(default_factory=list)
@@ -89,6 +93,8 @@ class Worker:
         elif self.rides.pop(sequence, None) is not None:
             self.batch.remove(sequence)
             self.ledger.part(ride, sequence)
+            if self.step is not None:
+                self.ledger.charge(self.step, self.ends_at, sequence, ride)
 
     def begin(self, now: float) -> bool:
         """Feed, then start what there is to do; did anybody enter?"""
@@ -141,10 +147,16 @@ class Worker:
             if sequence in self.rides:
                 ride = self.rides[sequence]
                 ride.first_at = min(ride.first_at, now)
+                self._keep_prefix(ride)
                 self.ledger.join(ride, self.batch.steps, now)
         if step.prefill_tokens:
             self.prefilled_at = now
         return [self._finish(sequence) for sequence in step.finished if sequence in self.rides]
+
+    def _keep_prefix(self, ride: Ride) -> None:
+        if self.prefix_share and ride.arrival.session is not None:
+            self.prefixes.room_tokens = self.profile.kv_capacity_tokens - self.batch.reserved_tokens
+            self.prefixes.keep(ride.arrival.cut, ride.arrival.prompt_tokens)
 
     def _quiet_steps_by(self, now: float) -> int:
         """How many of the quiet steps have ended by then."""
@@ -195,9 +207,14 @@ class Worker:
             prompt_tokens=ride.arrival.prompt_tokens,
             output_tokens=ride.arrival.output_tokens,
             priority=ride.priority,
+            cached_tokens=self._cached_tokens(ride),
         )
         self.batch.admit(ride.sequence)
         self.rides[ride.sequence] = ride
+
+    def _cached_tokens(self, ride: Ride) -> int:
+        before = self.prefixes.tokens(ride.arrival.cut) if self.prefix_share else 0
+        return shared_tokens(self.prefix_share, before, ride.arrival.prompt_tokens)
 
     def _running(self) -> Iterator[Running]:
         first = self.batch.steps + 1
@@ -216,7 +233,9 @@ class Worker:
 
     def _residual_s(self, now: float) -> float:
         tokens = self.batch.unprefilled_tokens
-        tokens += sum(ride.arrival.prompt_tokens for ride in self.waiting)
+        tokens += sum(
+            ride.arrival.prompt_tokens - self._cached_tokens(ride) for ride in self.waiting
+        )
         under_way_s = 0.0
         if self.step is not None and (tokens or self.step.prefill_tokens):
             under_way_s = self.ends_at - now

@@ -19,6 +19,8 @@ class Sequence:
     prompt_tokens: int
     output_tokens: int
     priority: int = 0
+    # Of the prompt, in the engine's cache already: not prefilled again.
+    cached_tokens: int = 0
     arrival: int = 0
     # Tokens to prefill: the prompt, and after a preemption what had been decoded too.
     target_tokens: int = 0
@@ -101,6 +103,8 @@ class Batch:
             raise ValueError("a sequence has at least one token of prompt and one of output")
         if not self.fits(sequence.prompt_tokens, sequence.output_tokens):
             raise ValueError("the sequence is longer than the engine can hold")
+        if not 0 <= sequence.cached_tokens < sequence.prompt_tokens:
+            raise ValueError("the last token of a prompt is never cached")
         self._arrivals += 1
         sequence.arrival = self._arrivals
         sequence.target_tokens = sequence.prompt_tokens
@@ -110,7 +114,7 @@ class Batch:
         """Take it out wherever it is; one that has finished or left is no error."""
         if sequence in self._waits:
             self._waits.discard(sequence)
-            self.unprefilled_tokens -= sequence.target_tokens
+            self.unprefilled_tokens -= sequence.unprefilled_tokens()
         elif sequence in self._prefilling:
             del self._prefilling[sequence]
             self.unprefilled_tokens -= sequence.unprefilled_tokens()
@@ -190,8 +194,8 @@ class Batch:
         return self._last_step(ending[2]) != ending[0]
 
     def _wait(self, sequence: Sequence) -> None:
-        sequence.prefilled_tokens = 0
-        self.unprefilled_tokens += sequence.target_tokens
+        sequence.prefilled_tokens = sequence.cached_tokens
+        self.unprefilled_tokens += sequence.unprefilled_tokens()
         self._waits.add(sequence)
         heappush(self._waiting, (sequence.rank(), sequence))
 

@@ -30,12 +30,15 @@ class Cost:
             return first_s
         return first_s + task.prediction.output_tokens_p50 * self._paced_step_s()
 
-    def first_token_s(self, task: Task) -> float:
-        """From a start on an engine with nothing else to prefill."""
+    def first_token_s(self, task: Task, cached_tokens: int = 0) -> float:
+        """From a start on an engine with nothing else to prefill, and the first tokens cached."""
         profile = self.profile
         prompt_tokens = task.prediction.prompt_tokens
-        steps = max(1, -(-prompt_tokens // profile.chunk_tokens))
-        return steps * self._paced_step_s() + profile.prefill_s(prompt_tokens)
+        steps = max(1, -(-(prompt_tokens - cached_tokens) // profile.chunk_tokens))
+        prefill_s = profile.prefill_s(prompt_tokens)
+        if cached_tokens:
+            prefill_s -= profile.prefill_s(cached_tokens)
+        return steps * self._paced_step_s() + prefill_s
 
     def alone_s(self, task: Task) -> float:
         """As `promised_s`, on an engine with nothing else to do."""

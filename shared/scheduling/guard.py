@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from shared.domain.task import Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Policy, Rank, WorkerView, milliseconds
+from shared.scheduling.policy import Home, Policy, Rank, WorkerView, milliseconds
 
 T = TypeVar("T")
 
@@ -95,6 +95,15 @@ class Guard:
             return _duration_s(cost.work_s(task))
         except Exception as error:  # noqa: BLE001
             return self._lapsed("cost", error, 0.0)
+
+    def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
+        try:
+            goes = self.policy.goes_home(task, home, now, home.worker.cost or cost)
+            if goes and not home.worker.is_free():
+                raise _Nonsense(f"{home.worker.name} is full")
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("goes_home", error, False)
+        return goes
 
     def first_token_s(self, task: Task, cost: Cost) -> float:
         try:

@@ -1,14 +1,14 @@
 """One step of scheduling, decided as a value: who starts where, and who is given up."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
-from shared.scheduling.policy import WorkerView, soonest_drained
+from shared.scheduling.policy import Home, WorkerView, soonest_drained
 
 # A policy that declined so many in a row is not asked about ten thousand more in this step.
 _DECLINED: Final = 64
@@ -31,12 +31,25 @@ class Plan:
     look_again_at: float = math.inf
 
 
-def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvation_s: float) -> Plan:
+def homeless(task: Task) -> Home | None:
+    """Where no engine keeps what it has prefilled."""
+    return None
+
+
+def plan(
+    backlog: Backlog,
+    fleet: Sequence[WorkerView],
+    *,
+    now: float,
+    starvation_s: float,
+    home_of: Callable[[Task], Home | None] = homeless,
+) -> Plan:
     """Send tasks in the policy's order to workers that will soon have nothing left to prefill.
 
     Whoever has waited longer than `starvation_s` goes before that order, oldest first, whatever the
-    policy says. Takes nothing out of the backlog and raises nothing: where a policy or a prediction
-    makes no sense, the earliest deadline decides, and the backlog's guard counts it.
+    policy says. Whoever has a home may wait for it. Takes nothing out of the backlog and raises
+    nothing: where a policy or a prediction makes no sense, the earliest deadline decides, and the
+    backlog's guard counts it.
     """
     backlog.relegate(now)
     expired = backlog.worthless(now)
@@ -48,7 +61,7 @@ def plan(backlog: Backlog, fleet: Sequence[WorkerView], *, now: float, starvatio
         if task.id not in gone and not task.received_at < starved_at
     )
     gone.update(task.id for task in shed)
-    room = _Room(backlog, fleet, now, starved_at)
+    room = _Room(backlog, fleet, now, starved_at, home_of)
     on_time = room.fill(
         chain(backlog.older_than(starved_at), backlog.heads()), gone, backlog.guard.window_s()
     )
@@ -65,12 +78,18 @@ class _Room:
     """What the fleet can still be sent in this step."""
 
     def __init__(
-        self, backlog: Backlog, fleet: Sequence[WorkerView], now: float, starved_at: float
+        self,
+        backlog: Backlog,
+        fleet: Sequence[WorkerView],
+        now: float,
+        starved_at: float,
+        home_of: Callable[[Task], Home | None],
     ) -> None:
         self._backlog = backlog
         self._guard = backlog.guard
         self._now = now
         self._starved_at = starved_at
+        self._home_of = home_of
         self._pressure_s = backlog.pressure_s()
         self._free = {worker.name: worker for worker in fleet if worker.is_free()}
 
@@ -106,7 +125,11 @@ class _Room:
 
     def _worker_for(self, task: Task, open_: dict[str, WorkerView]) -> WorkerView | None:
         """Nobody is declined for ever, whatever the policy says."""
-        worker = self._guard.place(task, open_, self._now, self._backlog.cost, self._pressure_s)
+        home, cost = self._home_of(task), self._backlog.cost
+        if home is not None and self._guard.goes_home(task, home, self._now, cost):
+            worker = open_.get(home.worker.name)
+        else:
+            worker = self._guard.place(task, open_, self._now, cost, self._pressure_s)
         if worker is None and task.received_at < self._starved_at:
             return soonest_drained(tuple(open_.values()), self._now)
         return worker

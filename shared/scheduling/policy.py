@@ -63,6 +63,14 @@ class WorkerView:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """The worker whose engine has so many of a prompt's first tokens in its cache."""
+
+    worker: WorkerView
+    cached_tokens: int
+
+
 def side(number: int, workers: int) -> int | None:
     """Every other worker is on the same side; one alone is on none."""
     return number % 2 if workers > 1 else None
@@ -125,6 +133,10 @@ class Policy(Protocol):
         """
         ...
 
+    def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
+        """Would it rather be sent to its home, even wait for it, than be placed?"""
+        ...
+
     def doomed_at(self, task: Task, cost: Cost) -> float:
         """From then on a start can only be late: it goes behind all others."""
         ...
@@ -157,6 +169,9 @@ class Eager:
         pressure_s: float,
     ) -> WorkerView | None:
         return least_held(free)
+
+    def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
+        return False
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
         return math.inf

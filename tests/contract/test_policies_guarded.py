@@ -14,7 +14,7 @@ from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import Cost
 from shared.scheduling.plan import Plan, plan
 from shared.scheduling.policies import POLICIES
-from shared.scheduling.policy import Eager, Policy, Rank, WorkerView
+from shared.scheduling.policy import Begun, Eager, Home, Policy, Rank, WorkerView
 from shared.scheduling.step_time import StepTime
 from tests.builders import COST, REFERENCE, a_backlog, a_task, a_worker
 
@@ -55,7 +55,7 @@ def mad_fleets(draw: st.DrawFn) -> list[WorkerView]:
             held=draw(st.integers(-3, 3)),
             served_at=draw(numbers),
             drained_at=draw(numbers),
-            tasks=(draw(mad_tasks()),),
+            tasks=(Begun(draw(mad_tasks()), draw(numbers)),),
         )
         for number in range(draw(st.integers(0, 3)))
     ]
@@ -63,7 +63,8 @@ def mad_fleets(draw: st.DrawFn) -> list[WorkerView]:
 
 def planned(backlog: Backlog, fleet: Sequence[WorkerView], now: float) -> Plan:
     """Checked: every task is named once at most, and no worker is sent more than it can take."""
-    decided = plan(backlog, fleet, now=now, starvation_s=60)
+    home = Home(worker=fleet[0], cached_tokens=-5) if fleet else None
+    decided = plan(backlog, fleet, now=now, starvation_s=60, home_of=lambda _: home)
     named = [assignment.task.id for assignment in decided.dispatch]
     named += [task.id for task in (*decided.expired, *decided.shed)]
     assert len(named) == len(set(named))
@@ -121,6 +122,9 @@ class Mad(Eager):
         pressure_s: float,
     ) -> WorkerView | None:
         return cast("WorkerView", self._say())
+
+    def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
+        return cast("bool", self._say())
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
         return cast("float", self._say())

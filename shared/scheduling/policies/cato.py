@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared.domain.task import LatencyClass, Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Rank, WorkerView, milliseconds, soonest_drained
+from shared.scheduling.policy import Home, Rank, WorkerView, milliseconds, soonest_drained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class Cato:
     what follows it waits too. Later steps are begun at no price: what they ask about is paid for.
     `apart_s`: with more than that waiting, who can only be late waits on, and whole answers go to
     one side of the fleet, answers read along to the other: not all have to hold prompts back then.
+    `home_price`: how many seconds of slack it gives, waiting for the engine that holds the
+    beginning of its prompt, for each second of prefill which that saves.
     `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
     """
 
@@ -35,6 +37,7 @@ class Cato:
     paced_share: float = 0.7
     chain_share: float = 0.9
     apart_s: float = 0.7
+    home_price: float = 3.0
     margin_s: float = 0.012
     window_s: float = 0.005
     late_window_s: float = 0.0
@@ -66,6 +69,13 @@ class Cato:
             return None
         at_home = [each for each in free if _is_at_home(task, each)]
         return soonest_drained(at_home, now) if at_home else None
+
+    def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
+        saved_s = cost.first_token_s(task) - cost.first_token_s(task, home.cached_tokens)
+        begins_at = max(now, home.worker.drained_at - self.window_s)
+        is_worth_it = begins_at - now <= self.home_price * saved_s
+        is_in_time = begins_at <= self.doomed_at(task, cost) + saved_s
+        return home.worker.is_free() and is_worth_it and is_in_time
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
         share = self.paced_share if task.step is None else self.chain_share

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.task import Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Rank, WorkerView, milliseconds, soonest_drained
+from shared.scheduling.policy import Home, Rank, WorkerView, milliseconds, soonest_drained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,9 @@ class Hybrid:
         pressure_s: float,
     ) -> WorkerView:
         return soonest_drained(free, now)
+
+    def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
+        return False
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
         return cost.latest_start_at(task) - self.margin_s

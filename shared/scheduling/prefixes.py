@@ -1,0 +1,67 @@
+"""What an engine has prefilled lately it need not prefill again: so a session has a home."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from shared.domain.task import Task
+from shared.scheduling.policy import Home, WorkerView
+
+# What engines keep and share: whole blocks of so many tokens, as vLLM does by default.
+_BLOCK_TOKENS = 16
+
+
+@dataclass(slots=True, kw_only=True)
+class Prefixes:
+    """The prompts one engine still holds, of so many tokens together; the oldest go first."""
+
+    room_tokens: int
+    _tokens: OrderedDict[Hashable, int] = field(default_factory=OrderedDict)
+    _held_tokens: int = 0
+
+    def tokens(self, key: Hashable) -> int:
+        return self._tokens.get(key, 0)
+
+    def keep(self, key: Hashable, tokens: int) -> None:
+        self._held_tokens += tokens - self._tokens.pop(key, 0)
+        self._tokens[key] = tokens
+        while self._held_tokens > self.room_tokens:
+            self._held_tokens -= self._tokens.popitem(last=False)[1]
+
+
+@dataclass(slots=True, kw_only=True)
+class Sessions:
+    """Which worker was sent a session's last prompt; of as many sessions, the latest.
+
+    `share` of the shorter of two prompts is expected to be what the later one begins with, as an
+    editor's are: what follows the cursor moves on. 0: engines keep no prefixes.
+    """
+
+    share: float = 0.0
+    limit: int = 10_000
+    _last: OrderedDict[str, tuple[WorkerView, int]] = field(default_factory=OrderedDict)
+
+    def sent(self, task: Task, worker: WorkerView) -> None:
+        if not self.share or task.session is None:
+            return
+        self._last.pop(task.session, None)
+        self._last[task.session] = (worker, task.prediction.prompt_tokens)
+        if len(self._last) > self.limit:
+            self._last.popitem(last=False)
+
+    def home(self, task: Task, now_of: Callable[[WorkerView], WorkerView | None]) -> Home | None:
+        """`now_of` is what has become of a worker; None for one that has gone."""
+        if task.session is None or task.session not in self._last:
+            return None
+        then, prompt_tokens = self._last[task.session]
+        worker = now_of(then)
+        if worker is None:
+            return None
+        tokens = shared_tokens(self.share, prompt_tokens, task.prediction.prompt_tokens)
+        return Home(worker=worker, cached_tokens=tokens)
+
+
+def shared_tokens(share: float, before: int, prompt_tokens: int) -> int:
+    """Of a prompt that begins as the one before; the last token is always computed anew."""
+    tokens = int(share * min(before, prompt_tokens)) // _BLOCK_TOKENS * _BLOCK_TOKENS
+    return max(0, min(tokens, prompt_tokens - 1))
