@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +13,8 @@ from shared.domain.task import LatencyClass, Task, TaskId
 from shared.messages.bus import Position
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import Cost, pooled
-from shared.scheduling.policy import Begun, WorkerView, side
+from shared.scheduling.policy import Begun, Home, WorkerView, side
+from shared.scheduling.prefixes import Sessions
 from shared.scheduling.queue import Entry, Lease, Put
 from shared.scheduling.residual import drained_at
 
@@ -75,6 +76,7 @@ class Mirror:
     sizes: dict[TaskId, int] = field(default_factory=dict)
     queued_bytes: int = 0
     typical: dict[LatencyClass, Task] = field(default_factory=dict)
+    homes: Sessions = field(default_factory=Sessions)
     arrived_s: float = 0.0
     settled_s: float = 0.0
     waits_s: dict[LatencyClass, float] = field(default_factory=dict)
@@ -193,6 +195,11 @@ class Mirror:
             )
             for number, seat in enumerate(seats)
         ]
+
+    def home_among(self, views: Iterable[WorkerView]) -> Callable[[Task], Home | None]:
+        """Where the engine has the beginning of a task's prompt cached, as far as is known."""
+        now_of = {view.name: view for view in views}
+        return lambda task: self.homes.home(task, lambda then: now_of.get(then.name))
 
     def low_water(self, topic: str) -> dict[int, int] | None:
         """Oldest living offset per partition; None while some task's place in Kafka is unknown."""

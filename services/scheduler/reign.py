@@ -24,6 +24,7 @@ from shared.messages.catalogue import AttemptEnded, TaskCancelled, TaskClassifie
 from shared.messages.message import Message
 from shared.messages.pool import DeadLettered, LeaderElected, WorkerReported
 from shared.scheduling.backlog import Backlog
+from shared.scheduling.prefixes import Sessions
 from shared.scheduling.queue import DeadlineQueue, Snapshot
 from shared.telemetry import instruments, names
 
@@ -140,6 +141,7 @@ class Throne:
         mirror = Mirror(
             backlog=self.candidate.new_backlog(),
             fleet=Fleet(partitions=await self.bus.partitions(TaskDispatched.base_topic)),
+            homes=Sessions(share=self.candidate.knobs.prefix_share),
         )
         for task in snapshot.waiting:
             mirror.wait(task, origin=None, size=0)

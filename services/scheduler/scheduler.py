@@ -33,12 +33,14 @@ _BREATH_S = 0.001
 class Knobs:
     """`lease_s`: silence after which a worker's tasks are taken back; `suspect_s`: silence after
     which it is sent nothing new; `attempts`: how often a task may start; `starvation_s`: nobody
-    waits longer while others are served."""
+    waits longer while others are served; `prefix_share` of an editor's prompt is what its next one
+    begins with, and engines have cached: 0 where they cache nothing."""
 
     lease_s: float = 3.0
     suspect_s: float = 0.3
     attempts: int = 3
     starvation_s: float = 60.0
+    prefix_share: float = 0.0
     max_queued: int = 20_000
     max_queued_bytes: int = 128 * 1024 * 1024
 
@@ -117,11 +119,13 @@ class Scheduler:
         Returns when to look again if nothing happens.
         """
         now = self._now()
+        views = self.mirror.views(now, self.knobs.suspect_s)
         decided = plan(
             self.mirror.backlog,
-            self.mirror.views(now, self.knobs.suspect_s),
+            views,
             now=now,
             starvation_s=self.knobs.starvation_s,
+            home_of=self.mirror.home_among(views),
         )
         for task in decided.expired:
             await self.endings.give_up(task, Outcome.EXPIRED)
@@ -220,14 +224,16 @@ class Scheduler:
         answers = tuple(zip(assignments, await self.queue.claim(claims), strict=True))
         # All are noted before any is sent: what is not sent now is sent by the watch.
         for assignment, answer in answers:
-            self._lend(assignment.task, answer, now)
+            self._lend(assignment, answer, now)
         for assignment, answer in answers:
             await self._start(assignment.task, answer)
 
-    def _lend(self, task: Task, claimed: tuple[Lease, bytes] | None, now: float) -> None:
+    def _lend(self, sent: Assignment, claimed: tuple[Lease, bytes] | None, now: float) -> None:
+        task = sent.task
         if claimed is None or task.id not in self.mirror.backlog:
             return  # It may have ended while it was being claimed, and its lease with it.
         self.mirror.lend(task, claimed[0])
+        self.mirror.homes.sent(task, sent.worker)
         self.mirror.fleet.served(claimed[0].worker, now)
         self.measures.claimed(task, now)
 

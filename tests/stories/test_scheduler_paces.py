@@ -2,6 +2,7 @@
 
 import asyncio
 
+from services.scheduler.scheduler import Knobs
 from shared.domain.outcome import Outcome
 from tests.builders import a_task
 from tests.stories.scheduling import Pool, ScriptedWorker
@@ -53,3 +54,27 @@ async def test_a_task_that_can_only_be_late_is_still_answered_while_it_is_worth_
         await pool.until(lambda: "late" in pool.outcomes(), within_s=1, saying="it ends")
 
         assert pool.outcomes() == {"late": Outcome.LATE}
+
+
+async def test_an_editor_s_next_prompt_goes_to_the_worker_that_knows_its_beginning() -> None:
+    async with Pool.open(policy="cato", knobs=Knobs(prefix_share=0.75)) as pool:
+        workers = [await ScriptedWorker(pool=pool, name=f"worker-{n}").start() for n in range(2)]
+
+        for number in range(4):
+            now = pool.clock.now()
+            await pool.submit(
+                a_task(
+                    f"task-{number}",
+                    received_at=now,
+                    ttft_s=1,
+                    prompt_tokens=_SECOND // 10,
+                    session="editor-1",
+                )
+            )
+            await pool.until(
+                lambda: sum(len(worker.mine()) for worker in workers) > number,  # noqa: B023
+                within_s=0.5,
+                saying="it is sent",
+            )
+
+        assert sorted(len(worker.mine()) for worker in workers) == [0, 4]
