@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from services.ingress.deltas import joined
 from services.ingress.requests import ChatRequest, CompletionRequest, Request
-from services.ingress.task_request import TaskRequest
 from services.ingress.settings import IngressSettings, Knobs
+from services.ingress.task_request import TaskRequest
 from services.ingress.tenants import Tenants
 from shared.domain.errors import SettingsError, TaskRejected, Unauthenticated
 from shared.domain.task import Promise
