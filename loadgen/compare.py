@@ -62,6 +62,7 @@ class Row:
     cancelled: int
     infeasible: int
     useful_utilization: float
+    wasted_utilization: float
     hindsight: float | None
     upper_bound: float | None
     capacity: float
@@ -166,6 +167,7 @@ def _row(scene: Scene, policy: str, played: Played, infeasible: int, limits: Lim
         cancelled=total.cancelled + total.superseded,
         infeasible=infeasible,
         useful_utilization=played.useful_share,
+        wasted_utilization=played.wasted_share,
         hindsight=limits.hindsight,
         upper_bound=limits.upper_bound,
         capacity=scene.capacity_per_s,

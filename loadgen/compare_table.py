@@ -56,7 +56,10 @@ def _section(place: Place, rows: Sequence[Row]) -> Iterator[str]:
     yield ""
     yield from _attainments(here)
     told = f"{SLO:.0%} ({SLO_LOWER:.0%})"
-    yield f"Useful utilization, and the highest load with {told} of the feasible kept:"
+    yield (
+        "Useful utilization / wasted on clients who left before, and the highest load with "
+        f"{told} of the feasible kept:"
+    )
     yield ""
     yield from _utilization(here)
     if OURS in policies(here) and len(seeds) > 1:
@@ -83,7 +86,7 @@ def _utilization(rows: Sequence[Row]) -> Iterator[str]:
     yield from _head("policy", loads(rows), "SLO capacity")
     for policy in policies(rows):
         cells = [under(rows, policy, load) for load in loads(rows)]
-        told = [f"{_mean(cell, lambda row: row.useful_utilization):.3f}" for cell in cells]
+        told = [f"{_mean(cell, _useful):.3f}/{_mean(cell, _wasted):.3f}" for cell in cells]
         slo = f"{slo_capacity(rows, policy, SLO)} ({slo_capacity(rows, policy, SLO_LOWER)})"
         yield f"| `{policy}` | {' | '.join(told)} | {slo} |"
     for share in (SLO, SLO_LOWER):
@@ -167,6 +170,14 @@ def _attainment(row: Row) -> float:
 
 def _kind_mean(row: Row) -> float:
     return row.kind_mean
+
+
+def _useful(row: Row) -> float:
+    return row.useful_utilization
+
+
+def _wasted(row: Row) -> float:
+    return row.wasted_utilization
 
 
 def _hindsight(row: Row) -> float:

@@ -37,6 +37,7 @@ def a_row(policy: str = "cato", *, seed: int = 1, load: float = 1.0, attainment:
         cancelled=0,
         infeasible=10,
         useful_utilization=0.5,
+        wasted_utilization=0.03,
         hindsight=0.95,
         upper_bound=0.97,
         capacity=24.8,
@@ -85,6 +86,10 @@ def test_hindsight_and_bound_stand_below_the_policies() -> None:
 
     assert "| hindsight | 0.950 | 0.950 |" in told
     assert "| upper bound (LP) | 0.970 | 0.970 |" in told
+
+
+def test_what_was_wasted_stands_beside_what_was_useful() -> None:
+    assert "| `cato` | 0.500/0.030 |" in markdown([a_row(attainment=0.9)])
 
 
 def test_limits_that_nobody_asked_for_are_not_told() -> None:
