@@ -64,6 +64,9 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def compare_all(options: argparse.Namespace) -> int:
+    if options.prefix_share and not options.no_limits:
+        raise UsageError("hindsight and bound know of no prefix cache; add --no-limits")
+
     def like(arrivals: str, load: float, workers: int, seed: int) -> Scene:
         return scene_of(options, arrivals=arrivals, load=load, workers=workers, seed=seed)
 

@@ -92,6 +92,13 @@ def test_what_was_wasted_stands_beside_what_was_useful() -> None:
     assert "| `cato` | 0.500/0.030 |" in markdown([a_row(attainment=0.9)])
 
 
+def test_a_bound_that_knows_of_no_prefix_cache_is_not_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["compare", "--typing", "--prefix-share", "0.75"]) == 2
+    assert "add --no-limits" in capsys.readouterr().err
+
+
 def test_limits_that_nobody_asked_for_are_not_told() -> None:
     told = markdown([replace(a_row(attainment=0.9), hindsight=None, upper_bound=None)])
 
