@@ -116,9 +116,7 @@ class Dispatcher:
         seat.sent += 1
         seat.tasks[task.id] = Begun(task, now)
         self.sent_s += self.backlog.cost.work_s(task)
-        home = self._home(task)
-        is_home = home is not None and home.worker is seat.view
-        cached_tokens = home.cached_tokens if home is not None and is_home else 0
+        cached_tokens = self.sessions.cached_tokens(task, seat.view)
         prefill_s = (seat.view.cost or self.backlog.cost).first_token_s(task, cached_tokens)
         self.sessions.sent(task, seat.view)
         seat.unheard.append((now + self.hop_s, prefill_s))

@@ -3,12 +3,16 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
 
 from shared.domain.task import Task
 from shared.scheduling.policy import Home, WorkerView
 
 # What engines keep and share: whole blocks of so many tokens, as vLLM does by default.
-_BLOCK_TOKENS = 16
+_BLOCK_TOKENS: Final = 16
+# So many workers are remembered of one session.
+_HOMES: Final = 4
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,7 +35,7 @@ class Prefixes:
 
 @dataclass(slots=True, kw_only=True)
 class Sessions:
-    """Which worker was sent a session's last prompt; of as many sessions, the latest.
+    """Which workers were sent a session's prompts; of as many sessions, the latest.
 
     `share` of the shorter of two prompts is expected to be what the later one begins with, as an
     editor's are: what follows the cursor moves on. 0: engines keep no prefixes.
@@ -39,26 +43,34 @@ class Sessions:
 
     share: float = 0.0
     limit: int = 10_000
-    _last: OrderedDict[str, tuple[WorkerView, int]] = field(default_factory=OrderedDict)
+    _sent: OrderedDict[str, dict[str, tuple[WorkerView, int]]] = field(default_factory=OrderedDict)
 
     def sent(self, task: Task, worker: WorkerView) -> None:
         if not self.share or task.session is None:
             return
-        self._last.pop(task.session, None)
-        self._last[task.session] = (worker, task.prediction.prompt_tokens)
-        if len(self._last) > self.limit:
-            self._last.popitem(last=False)
+        homes = self._sent.pop(task.session, {})
+        self._sent[task.session] = homes
+        homes.pop(worker.name, None)
+        homes[worker.name] = (worker, task.prediction.prompt_tokens)
+        if len(homes) > _HOMES:
+            del homes[next(iter(homes))]
+        if len(self._sent) > self.limit:
+            self._sent.popitem(last=False)
 
     def home(self, task: Task, now_of: Callable[[WorkerView], WorkerView | None]) -> Home | None:
-        """`now_of` is what has become of a worker; None for one that has gone."""
-        if task.session is None or task.session not in self._last:
-            return None
-        then, prompt_tokens = self._last[task.session]
-        worker = now_of(then)
+        """The one that is drained first. `now_of` is what has become of a worker; None for one that
+        has gone."""
+        sent = self._sent.get(task.session or "", {}).values()
+        living = (worker for then, _ in sent if (worker := now_of(then)) is not None)
+        worker = min(living, key=attrgetter("drained_at"), default=None)
         if worker is None:
             return None
-        tokens = shared_tokens(self.share, prompt_tokens, task.prediction.prompt_tokens)
-        return Home(worker=worker, cached_tokens=tokens)
+        return Home(worker=worker, cached_tokens=self.cached_tokens(task, worker))
+
+    def cached_tokens(self, task: Task, worker: WorkerView) -> int:
+        """Of this task's prompt on that worker, as far as is known."""
+        _, before = self._sent.get(task.session or "", {}).get(worker.name, (worker, 0))
+        return shared_tokens(self.share, before, task.prediction.prompt_tokens)
 
 
 def shared_tokens(share: float, before: int, prompt_tokens: int) -> int:

@@ -69,14 +69,25 @@ def test_a_starving_task_waits_for_no_home() -> None:
     assert [each.worker.name for each in decided.dispatch] == ["away"]
 
 
-def test_a_session_is_at_home_where_its_last_prompt_went() -> None:
-    sessions = Sessions(share=0.75)
+def test_a_session_is_at_home_where_its_prompts_went_and_soonest_begun_there() -> None:
+    sessions, busy = Sessions(share=0.75), replace(NEAR, drained_at=1.0)
     sessions.sent(a_completion("first"), NEAR)
     sessions.sent(a_completion("second", prompt_tokens=1000), AWAY)
 
-    found = sessions.home(a_completion("third"), lambda worker: worker)
+    found = sessions.home(a_completion("third"), lambda then: busy if then is NEAR else then)
 
     assert found == Home(worker=AWAY, cached_tokens=736)
+    assert sessions.cached_tokens(a_completion("third"), busy) == 1488
+
+
+def test_only_the_latest_homes_of_a_session_are_remembered() -> None:
+    sessions = Sessions(share=0.75)
+    workers = [replace(NEAR, name=f"worker-{number}") for number in range(9)]
+    for worker in workers:
+        sessions.sent(a_completion(), worker)
+
+    known = [sessions.cached_tokens(a_completion(), worker) > 0 for worker in workers]
+    assert known == [False] * 5 + [True] * 4
 
 
 @pytest.mark.parametrize(
