@@ -16,7 +16,7 @@ ARGS ?=
 help: ## Show this page
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-demo: $(HOUSE) ## Start the house, play a minute of mixed coding work, print what was kept; ARGS="--seconds 20"
+demo: $(HOUSE) ## Play the same work twice, first come first served and by promise; ARGS="--seconds 20"
 	@exec $(PY) -m deploy.local demo $(ARGS)
 
 up: $(HOUSE) ## Start the house and leave it running for an editor; Ctrl-C ends it

@@ -15,7 +15,7 @@ from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, Prediction, Promise, Step, Task, TaskId
 from shared.messages.body import Body, ChatMessage
 from shared.messages.catalogue import AttemptEnded
-from shared.scheduling.chains import Journey, Split, resplit, spare_s, stage_cost_s
+from shared.scheduling.chains import Journey, Split, resplit, stage_cost_s
 from shared.scheduling.queue import DeadlineQueue, Entry, Put
 from shared.tasks import TASKS
 from shared.tasks.chain import (
@@ -200,17 +200,17 @@ class Chains:
         )
         budget_s = self.split(journey)[0]
         is_promised = chain.latency_class is not LatencyClass.BATCH
-        useful_s = chain.useful_s
         return replace(
             chain,
             id=_step_id(chain, stage, 0),
             kind=body.stages[stage].kind,
             received_at=now,
             promise=Promise(e2e_s=budget_s) if is_promised else Promise(),
-            useful_s=None if useful_s is None else chain.received_at + useful_s - now,
+            # A chain that has missed its promise is given up: the rest would cost others theirs.
+            useful_s=chain.deadline_at - now if is_promised else None,
             prediction=coming[0],
             stages=0,
-            step=Step(chain=chain.id, stage=stage, spare_s=spare_s(journey, budget_s)),
+            step=Step(chain=chain.id, stage=stage),
         )
 
     def _costs_s(

@@ -51,7 +51,6 @@ async def test_what_is_left_is_split_anew_after_each_step() -> None:
 
         assert chain.received_at < first.deadline_at < chain.deadline_at - 10
         assert second.deadline_at == pytest.approx(chain.deadline_at)
-        assert first.spare_s > 5
 
 
 async def test_side_by_side_steps_run_together_and_meet_in_the_next() -> None:
@@ -110,12 +109,25 @@ async def test_a_chain_answered_after_its_promise_is_late() -> None:
         worker = await ScriptedWorker(pool=pool).start()
         await begin(pool, SUMMARY, DRAFT, e2e_s=4)
         await worker.take("chain.0.0")
-        await asyncio.sleep(5)
-        await worker.end("chain.0.0", output="slow")
+        await worker.end("chain.0.0", output="quick")
         await worker.take("chain.1.0")
-        await worker.end("chain.1.0", output="done")
+        await asyncio.sleep(5)
+        await worker.end("chain.1.0", output="slow")
 
         assert (await ended(pool)).outcome is Outcome.LATE
+
+
+async def test_a_chain_that_has_missed_its_promise_begins_no_further_step() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, SUMMARY, DRAFT, e2e_s=4)
+        await worker.take("chain.0.0")
+        await asyncio.sleep(5)
+        await worker.end("chain.0.0", output="slow")
+        ending = await ended(pool)
+
+        assert ending.outcome in {Outcome.EXPIRED, Outcome.SHED}
+        assert len(worker.mine()) == 1
 
 
 async def test_a_cancelled_chain_takes_all_its_steps_with_it() -> None:
@@ -151,7 +163,7 @@ async def test_a_chain_cancelled_before_it_came_begins_nothing() -> None:
         assert worker.mine() == []
 
 
-async def test_a_chain_that_has_become_worthless_is_given_up_once_with_all_its_steps() -> None:
+async def test_a_chain_that_missed_its_promise_is_given_up_once_with_all_its_steps() -> None:
     async with Pool.open() as pool:
         await begin(pool, PARTS, WHOLE, e2e_s=1, useful_s=3)
 
@@ -159,7 +171,7 @@ async def test_a_chain_that_has_become_worthless_is_given_up_once_with_all_its_s
         await asyncio.sleep(1)
 
         assert ending.outcome is Outcome.EXPIRED
-        assert ending.ended_at - ending.received_at >= 3
+        assert 1 <= ending.ended_at - ending.received_at < 3
         assert not pool.store.tasks
         assert len(pool.told(TaskEnded)) == 1
 
