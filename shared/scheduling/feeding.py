@@ -79,16 +79,18 @@ class FirstComeFirstServed:
 class Holding:
     """One prompt at a time, and first a few steps without any while a running promise is at risk.
 
-    A whole answer is at risk when it needs steps shorter than `share` of the recent average, a
-    paced one when the step that prefills the prompt would bring its next token too late. It is lost
-    when it needs steps shorter than `lost` that only decode: others are waiting too. An answer
-    longer than predicted is taken to go on for `tail` of the prediction. Nobody is held for longer
-    than `steps` steps of decoding.
+    A whole answer is at risk when it needs steps shorter than `share` of the recent average; no
+    prompt is held back for fewer than `company` of them, since each step serves all. A paced one is
+    at risk when the step that prefills the prompt would bring its next token too late. An answer is
+    lost when it needs steps shorter than `lost` that only decode: others are waiting too. One that
+    is longer than predicted is taken to go on for `tail` of the prediction. Nobody is held for
+    longer than `steps` steps of decoding.
     """
 
     prefill_s: float
     chunk_tokens: int
     share: float = 0.8
+    company: int = 2
     lost: float = 2.0
     tail: float = 0.15
     steps: float = 4.0
@@ -120,6 +122,7 @@ class Holding:
         self, running: Iterable[Running], step_s: float, engine: EngineNow, now: float
     ) -> bool:
         decode_step_s = engine.decode_step_s
+        at_risk = 0
         lost_s, tight_s = self.lost * decode_step_s, self.share * engine.step_s
         for each in running:
             task, promise = each.task, each.task.promise
@@ -127,6 +130,8 @@ class Holding:
                 predicted = task.prediction.output_tokens_p50
                 tokens = max(predicted - each.tokens, self.tail * predicted, 1)
                 if lost_s < (task.received_at + promise.e2e_s - now) / tokens < tight_s:
+                    at_risk += 1
+                if at_risk >= self.company:
                     return True
             elif promise.ttft_s is not None and promise.tpot_s is not None and each.tokens:
                 due_s = task.received_at + promise.ttft_s + promise.tpot_s * each.tokens - now

@@ -16,13 +16,14 @@ class Cato:
     `price_calm`, `price_rush`: how many seconds of slack a second of its work costs a task in the
     order, with little waiting (`calm_s` of work for the fleet) and with much (`rush_s`).
     `token_s` is what each token of a whole answer counts for in that work: it is decoded in time
-    only where prompts are held back for it. `favour` turns that from twice as much (0: as many
-    promises as possible) to nothing (1: those of every kind alike).
+    only where prompts are held back for it.
     `paced_share`: whole answers are begun while this share of their promise is left to decode in.
     `chain_share`: the same for a step of a chain, of its part of the promise; it waits less, since
     what follows it waits too. Later steps are begun at no price: what they ask about is paid for.
     `apart_s`: with more than that waiting, who can only be late waits on, and whole answers go to
     one side of the fleet, answers read along to the other: not all have to hold prompts back then.
+    More promises are kept that way, and fewer of whole answers. `favour` decides between the two,
+    from as many as possible (0: twice `token_s`) to those of every kind alike (1: none of either).
     `home_price`: how many seconds of slack it gives, waiting for the engine that holds the
     beginning of its prompt, for each second of prefill which that saves.
     `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
@@ -33,10 +34,10 @@ class Cato:
     calm_s: float = 0.2
     rush_s: float = 1.5
     token_s: float = 0.0001
-    favour: float = 0.5
+    favour: float = 0.75
     paced_share: float = 0.7
     chain_share: float = 0.9
-    apart_s: float = 0.7
+    apart_s: float = 0.75
     home_price: float = 3.0
     margin_s: float = 0.012
     window_s: float = 0.005
@@ -63,7 +64,7 @@ class Cato:
         cost: Cost,
         pressure_s: float,
     ) -> WorkerView | None:
-        if pressure_s <= self.apart_s:
+        if pressure_s * (1 - self.favour) <= self.apart_s:
             return soonest_drained(free, now)
         if self.doomed_at(task, cost) + task.spare_s <= now:
             return None
