@@ -128,7 +128,7 @@ def _rate(options: argparse.Namespace, mix: Mix) -> float:
     """Requests per second, also where a share of what a fleet could do was asked for."""
     if options.load is not None:
         fleet = options.workers * capacity_per_s(load_profile(options.profile), mix)
-        return float(options.load) * fleet
+        return float(options.load * fleet)
     if options.rate is None:
         raise UsageError(f"--arrivals {options.arrivals} needs --rate or --load")
     return float(options.rate)

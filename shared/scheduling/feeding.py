@@ -89,7 +89,7 @@ class Holding:
 
     prefill_s: float
     chunk_tokens: int
-    share: float = 0.8
+    share: float = 0.9
     company: int = 2
     lost: float = 2.0
     tail: float = 0.15

@@ -34,10 +34,10 @@ class Cato:
     calm_s: float = 0.2
     rush_s: float = 1.5
     token_s: float = 0.0001
-    favour: float = 0.75
+    favour: float = 0.5
     paced_share: float = 0.7
     chain_share: float = 0.9
-    apart_s: float = 0.75
+    apart_s: float = 0.35
     home_price: float = 3.0
     margin_s: float = 0.012
     window_s: float = 0.005

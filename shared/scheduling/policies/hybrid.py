@@ -10,9 +10,9 @@ from shared.scheduling.policy import Home, Rank, WorkerView, milliseconds, soone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hybrid:
-    """Deadline plus so many seconds for each token of work: the rival, tuned with equal effort.
+    """Deadline plus so many seconds for each token of work: the rival, tuned beside us.
 
-    Tuned on the reference mix and the seeds 11-14 as `cato` was; the paper takes 8 ms a token.
+    Tuned on the reference mix and the seeds 11-14, as `cato` was; the paper takes 8 ms a token.
     Attainment / mean over kinds at 1.0x and 1.5x: 8 ms .856/.866, .688/.604; 16 ms .854/.868,
     .696/.628; 32 ms .851/.869, .695/.637. With the feeder of `cato`: .847/.873, .695/.718.
     """
