@@ -11,7 +11,7 @@ from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.chains import ChainArrival
 from shared.domain.chain import Stage
 from shared.domain.task import LatencyClass, Prediction, Promise, ReplyAddress, Step, Task, TaskId
-from shared.scheduling.chains import Journey, Split, spare_s, stage_cost_s
+from shared.scheduling.chains import Journey, Split, stage_cost_s
 from shared.scheduling.cost import Cost
 from shared.tasks import TASKS
 from shared.tasks.chain import likelihood
@@ -24,9 +24,8 @@ class Manner:
     """How the steps of a chain are promised, and under which policy.
 
     `is_one`: they share the deadline of their chain; without, each is a request of its own whose
-    time begins when it is sent. `is_strict`: a chain that misses its promise is given up, and a
-    step that misses its part goes behind all others; without, a step may use up what its chain can
-    spare, and a late chain goes on for as long as its answer is wanted.
+    time begins when it is sent. `is_strict`: a chain that misses its promise is given up; without,
+    it goes on for as long as its answer is wanted.
     """
 
     policy: str
@@ -123,16 +122,15 @@ class Chaining:
         step = replace(chain, kind=kind, received_at=now, promise=promise, prediction=coming[0])
         if not self.manner.is_one:
             return replace(step, useful_s=TASKS[kind].useful_for_s(promise))
-        spare = 0.0 if self.manner.is_strict else spare_s(journey, budget_s)
-        return self._bound(step, chain, spare, stage)
+        return self._bound(step, chain, stage)
 
-    def _bound(self, step: Task, chain: Task, spare_s: float, stage: int) -> Task:
+    def _bound(self, step: Task, chain: Task, stage: int) -> Task:
         """It is wanted for as long as its chain."""
         wanted_s = chain.promise.e2e_s if self.manner.is_strict else chain.useful_s
         return replace(
             step,
             useful_s=None if wanted_s is None else chain.received_at + wanted_s - step.received_at,
-            step=Step(chain=chain.id, stage=stage, spare_s=spare_s),
+            step=Step(chain=chain.id, stage=stage),
         )
 
 

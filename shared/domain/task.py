@@ -71,14 +71,12 @@ class ReplyAddress:
 class Step:
     """Which part of which chain a task is; `chain` is the task that was accepted.
 
-    A stage has one branch, or several that run side by side. `spare_s` is by how much the step may
-    miss its own deadline while the chain can still be on time, as far as can be predicted.
+    A stage has one branch, or several that run side by side.
     """
 
     chain: TaskId
     stage: int
     branch: int = 0
-    spare_s: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.stage}.{self.branch}"
@@ -116,11 +114,6 @@ class Task:
     def accepted_id(self) -> TaskId:
         """The id under which the client knows it: for a step that of its chain."""
         return self.id if self.step is None else self.step.chain
-
-    @property
-    def spare_s(self) -> float:
-        """By how much its deadline may be missed before a promise breaks."""
-        return 0.0 if self.step is None else self.step.spare_s
 
     @property
     def deadline_at(self) -> float:

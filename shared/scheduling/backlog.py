@@ -164,7 +164,7 @@ class Backlog:
             ),
             (_instant(task.received_at), task.id),
             _due(self.guard.hopeless_at(task, self.cost), task.id),
-            _due(self.guard.doomed_at(task, self.cost) + task.spare_s, task.id),
+            _due(self.guard.doomed_at(task, self.cost), task.id),
             self.guard.work_s(task, self.cost),
         )
 

@@ -67,12 +67,6 @@ def whole(journey: Journey) -> tuple[float, ...]:
 SPLITS: Final[Mapping[str, Split]] = {"resplit": resplit, "fixed": fixed, "whole": whole}
 
 
-def spare_s(journey: Journey, budget_s: float) -> float:
-    """By how much the next stage may overrun its budget and the chain still be on time."""
-    after_s = sum(_known(cost_s) for cost_s in journey.costs_s[1:])
-    return max(0.0, journey.left_s - after_s - budget_s)
-
-
 def stage_cost_s(cost: Cost, like: Task, prediction: Prediction) -> float:
     """Seconds from the start of one branch to its last token.
 

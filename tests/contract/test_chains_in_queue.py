@@ -19,7 +19,7 @@ def a_chain() -> Task:
 def a_step(branch: int = 0, *, stage: int = 0) -> Task:
     return replace(
         a_task(f"chain.{stage}.{branch}", e2e_s=5),
-        step=Step(chain=CHAIN, stage=stage, branch=branch, spare_s=1.5),
+        step=Step(chain=CHAIN, stage=stage, branch=branch),
     )
 
 

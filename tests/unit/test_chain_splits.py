@@ -1,15 +1,13 @@
 """What is left of a chain's promise is split over the steps to come, whatever was predicted."""
 
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.task import Step, Task, TaskId
-from shared.scheduling.chains import SPLITS, Journey, resplit, spare_s, stage_cost_s, whole
-from tests.builders import COST, a_backlog, a_task
+from shared.scheduling.chains import SPLITS, Journey, resplit, stage_cost_s, whole
+from tests.builders import COST, a_task
 
 durations = st.floats(0, 1000)
 nonsense = st.floats(allow_nan=True, allow_infinity=True)
@@ -90,7 +88,6 @@ def test_nonsense_is_split_without_an_error(
 
     assert len(budgets_s) == len(costs_s)
     assert all(math.isfinite(budget_s) and budget_s >= 0 for budget_s in budgets_s)
-    assert math.isfinite(spare_s(journey, budgets_s[0]))
 
 
 def test_a_quick_step_leaves_its_spare_time_to_all_that_follow() -> None:
@@ -112,12 +109,6 @@ def test_a_broken_promise_leaves_nothing_to_split() -> None:
     assert resplit(a_journey(1, 2, now=30)) == (0, 0)
 
 
-def test_the_spare_time_of_a_step_is_what_the_chain_can_lose_by_it() -> None:
-    assert spare_s(a_journey(2, 8), 4) == pytest.approx(8)
-    assert spare_s(a_journey(2, 18), 2) == 0
-    assert spare_s(a_journey(2, 8, now=30), 0) == 0
-
-
 def test_a_stage_costs_its_whole_answer_whatever_the_chain_promises() -> None:
     like = a_task(ttft_s=1)
 
@@ -125,16 +116,3 @@ def test_a_stage_costs_its_whole_answer_whatever_the_chain_promises() -> None:
     long = stage_cost_s(COST, like, a_task(output_tokens=700).prediction)
 
     assert long > short + 600 * COST.profile.step_time.base_s
-
-
-def test_a_step_is_not_late_while_its_chain_can_still_be_on_time() -> None:
-    def a_step(spare_s: float) -> Task:
-        step = Step(chain=TaskId("chain"), stage=0, spare_s=spare_s)
-        return replace(a_task(e2e_s=2, output_tokens=1), step=step)
-
-    spared, tight = a_backlog(a_step(5), policy="cato"), a_backlog(a_step(0), policy="cato")
-    for backlog in (spared, tight):
-        backlog.relegate(now=3)
-
-    assert [task.id for task in spared.heads()] == ["task-1"]
-    assert [task.id for task in tight.latecomers()] == ["task-1"]

@@ -66,7 +66,7 @@ class Cato:
     ) -> WorkerView | None:
         if pressure_s * (1 - self.favour) <= self.apart_s:
             return soonest_drained(free, now)
-        if self.doomed_at(task, cost) + task.spare_s <= now:
+        if self.doomed_at(task, cost) <= now:
             return None
         at_home = [each for each in free if _is_at_home(task, each)]
         return soonest_drained(at_home, now) if at_home else None
