@@ -120,6 +120,7 @@ class Conversation:
     """
 
     task_id: TaskId
+    model: str = ""
     body_bytes: int = 0
     buffer_bytes: int
     cut_off: Callable[[], None] = lambda: None

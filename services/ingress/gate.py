@@ -64,7 +64,7 @@ class Gate:
         return wanted
 
     def models(self) -> tuple[str, ...]:
-        """The usual one, and every other for which a scheduler speaks."""
+        """The usual one, and every other that a scheduler leads or has led lately."""
         return tuple(dict.fromkeys((self.knobs.model, *self.backlogs.models())))
 
     def count_prompt_tokens(self, body: Body) -> int:
@@ -90,8 +90,9 @@ class Gate:
             self.backlogs.of(asked.model),
             now=self.backlogs.clock.monotonic(),
             stale_s=self.knobs.backlog_stale_s,
-            open_bytes=self.desk.open_bytes,
-            room=self.knobs.max_open_bytes,
+            open_bytes=self.desk.open_bytes[asked.model],
+            # Whoever waits for one pool takes no room from those who wait for another.
+            room=self.knobs.max_open_bytes // len(self.models()),
         )
 
     def expected_s(self, asked: Asked) -> float:

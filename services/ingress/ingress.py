@@ -111,9 +111,7 @@ class Ingress:
 
     def is_ready(self) -> bool:
         return (
-            not self.gate.is_closed
-            and self.gate.desk.is_open()
-            and bool(self.gate.backlogs.models())
+            not self.gate.is_closed and self.gate.desk.is_open() and self.gate.backlogs.is_ready()
         )
 
     async def _submit(self, asked: Asked) -> tuple[Conversation, Awaitable[Position]]:
@@ -135,6 +133,7 @@ class Ingress:
         if asked.body.stages:
             return ChainConversation(
                 task_id=asked.task_id,
+                model=asked.model,
                 body_bytes=asked.size_bytes,
                 # Told in one piece, to somebody in this process.
                 buffer_bytes=max(knobs.client_buffer_bytes, 2 * MOST_KEPT_BYTES),
@@ -142,6 +141,7 @@ class Ingress:
             )
         return Conversation(
             task_id=asked.task_id,
+            model=asked.model,
             body_bytes=asked.size_bytes,
             buffer_bytes=knobs.client_buffer_bytes,
         )

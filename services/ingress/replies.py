@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,14 +35,15 @@ class LeaseLost(CatoError):
 class Desk:
     """The open conversations of this life of the ingress, and where their answers arrive.
 
-    `partition` is None while no lease is held or its reading has not begun.
+    `partition` is None while no lease is held or its reading has not begun; `open_bytes` are the
+    bodies of the open conversations, by model.
     """
 
     incarnation: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     partition: int | None = None
     conversations: dict[TaskId, Conversation] = field(default_factory=dict)
     promises: RecentPromises = field(default_factory=RecentPromises)
-    open_bytes: int = 0
+    open_bytes: Counter[str] = field(default_factory=Counter)
 
     def is_open(self) -> bool:
         return self.partition is not None
@@ -56,13 +58,13 @@ class Desk:
 
     def add(self, conversation: Conversation) -> None:
         self.conversations[conversation.task_id] = conversation
-        self.open_bytes += conversation.body_bytes
+        self.open_bytes[conversation.model] += conversation.body_bytes
         instruments.connections.set(len(self.conversations))
 
     def remove(self, conversation: Conversation) -> None:
         if self.conversations.get(conversation.task_id) is conversation:
             del self.conversations[conversation.task_id]
-            self.open_bytes -= conversation.body_bytes
+            self.open_bytes[conversation.model] -= conversation.body_bytes
             instruments.connections.set(len(self.conversations))
 
     def fail_all(self, why: str) -> None:

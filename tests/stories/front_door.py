@@ -103,12 +103,19 @@ class House:
             client=Client(build_app(ingress)),
         )
 
-    async def report(self, *, workers: int = 1, is_full: bool = False, wait_s: float = 0) -> None:
+    async def report(
+        self,
+        model: str = "cato-demo",
+        *,
+        workers: int = 1,
+        is_full: bool = False,
+        wait_s: float = 0,
+    ) -> None:
         """Play the scheduler's report; it stays the last word until the story says otherwise."""
         waiting = {each: ClassBacklog(wait_s=wait_s) for each in LatencyClass}
         await self.bus.publish(
             BacklogReported(
-                model="cato-demo",
+                model=model,
                 epoch=1,
                 at=self.clock.now(),
                 workers=workers,

@@ -178,7 +178,7 @@ async def test_the_last_piece_ends_the_answer_before_the_task_is_settled() -> No
 
         assert asking.status == 200
         assert house.told(TaskCancelled) == []
-        assert house.replies.desk.open_bytes == 0
+        assert house.replies.desk.open_bytes.total() == 0
 
 
 async def test_an_ending_that_overtakes_the_last_piece_does_not_cut_the_answer() -> None:

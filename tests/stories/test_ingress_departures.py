@@ -163,5 +163,5 @@ async def test_what_kafka_does_not_take_is_not_accepted(bus: type[MemoryBus], st
         assert refused.status == 503
         assert refused.error()["code"] == "unavailable"
         assert "retry-after" in refused.headers
-        assert house.replies.desk.open_bytes == 0
+        assert house.replies.desk.open_bytes.total() == 0
         assert house.cancelled() == {task.task_id for task in house.told(TaskSubmitted)}
