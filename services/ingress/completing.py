@@ -38,7 +38,7 @@ class Completing:
         try:
             heard = await hear(self.ingress, call)
             request = self._read(heard.raw)
-            asked = understand(self.ingress, call, heard, request)
+            asked = await understand(self.ingress, call, heard, request)
             conversation = await self._open(asked, heard)
         except ClientLeft:
             return

@@ -12,7 +12,7 @@ from services.ingress.replies import Desk
 from services.ingress.settings import Knobs
 from services.ingress.tenants import Tenants
 from shared.domain.admission import QuotaAnswer
-from shared.domain.errors import InvalidRequest, PromptTooLong, RateLimited, UnknownModel
+from shared.domain.errors import RateLimited, UnknownModel
 from shared.domain.outcome import DropReason
 from shared.messages.body import Body
 
@@ -67,21 +67,13 @@ class Gate:
         """The usual one, and every other that a scheduler leads or has led lately."""
         return tuple(dict.fromkeys((self.knobs.model, *self.backlogs.models())))
 
-    def count_prompt_tokens(self, body: Body) -> int:
+    async def check_length(self, model: str, body: Body) -> None:
         """Raises PromptTooLong, or InvalidRequest for an answer that no context holds."""
-        limit, tokens = self.knobs.context_tokens, prompt_tokens(body)
-        if tokens > limit:
-            raise PromptTooLong(
-                f"the prompt has about {tokens} tokens and the model's context {limit}; "
-                "send a shorter one",
-                param=_PROMPTS[body.route],
-            )
-        if body.max_tokens > limit:
-            raise InvalidRequest(
-                f"{body.max_tokens} tokens are more than the model's context of {limit}",
-                param="max_tokens",
-            )
-        return tokens
+        backlog = self.backlogs.of(model)
+        told = None if backlog is None else backlog.report.context_tokens
+        await self.knobs.vocabularies.check(
+            body, model=model, limit_tokens=told or self.knobs.context_tokens
+        )
 
     def admit(self, asked: Asked) -> None:
         """Raises NoWorker or Overloaded."""
@@ -125,10 +117,7 @@ def _wish(asked: Asked) -> Wish:
     )
 
 
-_PROMPTS: Final = {"completions": "prompt", "chat": "messages", "tasks": "code"}
-
-
-def prompt_tokens(body: Body) -> int:
+def likely_prompt_tokens(body: Body) -> int:
     ids = body.extra.get("prompt_token_ids")
     if isinstance(ids, list):
         return len(ids)

@@ -31,7 +31,7 @@ class Submitting:
         try:
             heard = await hear(self.ingress, call)
             request = TaskRequest.read(heard.raw)
-            asked = understand(self.ingress, call, heard, request)
+            asked = await understand(self.ingress, call, heard, request)
             facts = await self._accepted(asked, heard)
         except ClientLeft:
             return

@@ -1,10 +1,11 @@
 """What an operator can set about an ingress."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field
 
+from services.ingress.context import Vocabularies
 from shared.runtime.settings import RedisSettings
 
 
@@ -14,6 +15,7 @@ class Knobs:
 
     model: str = "cato-demo"
     context_tokens: int = 131_072
+    vocabularies: Vocabularies = field(default_factory=Vocabularies)
     max_body_bytes: int = 1_835_008
     max_open_bytes: int = 64 * 1024 * 1024
     client_buffer_bytes: int = 256 * 1024
@@ -31,7 +33,14 @@ class IngressSettings(RedisSettings):
         default=None, description="TOML with API keys and quotas; without it everybody is `local`"
     )
 
-    context_tokens: int = Field(default=131_072, ge=16, description="longest prompt of the model")
+    context_tokens: int = Field(
+        default=131_072, ge=16, description="of models whose workers do not tell what theirs is"
+    )
+    tokenizers: dict[str, Path] = Field(
+        default={},
+        description='JSON, by model, like {"large": "/models/large/tokenizer.json"}; without one'
+        " only a prompt that is too long by any is refused before the queue",
+    )
     max_body_bytes: int = Field(
         # 256 KiB of control characters are 1.5 MiB of JSON, and a record has room for 2 MiB.
         default=1_835_008,
@@ -55,9 +64,11 @@ class IngressSettings(RedisSettings):
     idempotency_ttl_s: float = Field(default=3600.0, ge=1)
 
     def knobs(self) -> Knobs:
+        """Raises SettingsError for a tokenizer that cannot be read."""
         return Knobs(
             model=self.model,
             context_tokens=self.context_tokens,
+            vocabularies=Vocabularies.load(self.tokenizers),
             max_body_bytes=self.max_body_bytes,
             max_open_bytes=self.max_open_bytes,
             client_buffer_bytes=self.client_buffer_bytes,

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.ingress.asked import Asked
 from services.ingress.call import Call
+from services.ingress.gate import likely_prompt_tokens
 from services.ingress.headers import RequestHeaders
 from services.ingress.ingress import Ingress, new_task_id
 from services.ingress.requests import ChatRequest, CompletionRequest, Request
@@ -43,14 +44,15 @@ async def hear(ingress: Ingress, call: Call) -> Heard:
     return Heard(received_at=received_at, headers=headers, tenant=tenant, raw=raw)
 
 
-def understand(
+async def understand(
     ingress: Ingress,
     call: Call,
     heard: Heard,
     request: CompletionRequest | ChatRequest | TaskRequest,
 ) -> Asked:
     """Raises TaskRejected."""
-    body = request.body()
+    model, body = ingress.gate.model_for(request.model), request.body()
+    await ingress.gate.check_length(model, body)
     kind, own, session = _named(heard, request)
     return Asked(
         task_id=new_task_id(),
@@ -59,10 +61,10 @@ def understand(
         received_at=heard.received_at,
         tenant=heard.tenant,
         headers=heard.headers,
-        model=ingress.gate.model_for(request.model),
+        model=model,
         body=body,
         size_bytes=len(heard.raw),
-        prompt_tokens=ingress.gate.count_prompt_tokens(body),
+        prompt_tokens=likely_prompt_tokens(body),
         kind=kind,
         promise=_promise(heard, kind, own, request),
         session=None if session is None else f"{heard.tenant.name}/{session}",

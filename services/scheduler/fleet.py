@@ -109,6 +109,12 @@ class Fleet:
             if is_ready and now - seat.heard_at <= within_s:
                 yield seat
 
+    def context_tokens(self) -> int | None:
+        """What fits no worker, fits nowhere; None where one of them does not tell."""
+        told = [seat.report.context_tokens for seat in self.seats.values()]
+        known = [tokens for tokens in told if tokens is not None]
+        return max(known) if known and len(known) == len(told) else None
+
     def is_silent(self, name: str, now: float, for_s: float) -> bool:
         seat = self.seats.get(name)
         heard_at = self.watched_since if seat is None else seat.heard_at

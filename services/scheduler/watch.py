@@ -176,6 +176,7 @@ class Watch:
             is_full=queued >= knobs.max_queued or queued_bytes >= knobs.max_queued_bytes,
             classes={klass: _on_the_wire(wait) for klass, wait in waits.items()},
             needed=self.outlook.needed,
+            context_tokens=mirror.fleet.context_tokens(),
         )
         await self.scheduler.bus.publish(report)
         self.scheduler.measures.holds(report, running=len(mirror.held))

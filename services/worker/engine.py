@@ -78,6 +78,11 @@ class Engine(Protocol):
     @property
     def profile(self) -> EngineProfile: ...
 
+    @property
+    def context_tokens(self) -> int | None:
+        """Of prompt and answer together; None where the engine does not tell."""
+        ...
+
     async def start(self) -> None:
         """Raises EngineUnavailable when it does not come up in time."""
         ...

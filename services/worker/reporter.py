@@ -61,6 +61,7 @@ class Reporter:
             tasks=tuple(run.as_running() for run in runs),
             load=self.gate.engine.load(),
             residual_s=self.gate.residual_s(),
+            context_tokens=self.gate.engine.context_tokens,
             draining=self.roster.is_draining,
         )
 

@@ -1,5 +1,6 @@
 """The body is what the client wrote; classifier and engine read it, everybody else carries it."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -51,10 +52,14 @@ class Body(BaseModel):
 
     def text(self) -> str:
         """All the text that a model will read, in order, without templates."""
+        return "\n".join(self.texts())
+
+    def texts(self) -> Iterator[str]:
+        """The parts of it, none of them empty."""
         turns = (message.text() for message in self.messages)
         alone = (self.prompt, self.suffix, self.instruction, self.code)
         staged = (text for stage in self.stages for text in (stage.prompt, *stage.over))
-        return "\n".join(part for part in (*turns, *alone, *staged) if part)
+        return (part for part in (*turns, *alone, *staged) if part)
 
     def most_answer_tokens(self) -> int:
         """Of all the calls that it may take."""

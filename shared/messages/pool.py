@@ -54,7 +54,8 @@ class WorkerReported(Message):
     """worker -> scheduler, every 100 ms and on change: I live, this is what I hold.
 
     Renews the leases of what it lists. `partition` is None until the worker was admitted.
-    `residual_s`: how long it will still prefill what it lists.
+    `residual_s`: how long it will still prefill what it lists. `context_tokens`: the longest that
+    its engine takes, None where a server does not tell.
     """
 
     base_topic: ClassVar[str] = "workers.reported"
@@ -69,6 +70,7 @@ class WorkerReported(Message):
     tasks: tuple[RunningTask, ...] = ()
     load: EngineLoad = EngineLoad()
     residual_s: float = 0.0
+    context_tokens: int | None = None
     draining: bool = False
 
     def key(self) -> str:
@@ -101,7 +103,8 @@ class ClassBacklog(BaseModel):
 class BacklogReported(Message):
     """scheduler -> every ingress and scaler, every 100 ms: how long a newcomer would wait.
 
-    `needed`: how many workers would keep the promise.
+    `needed`: how many workers would keep the promise. `context_tokens`: what no worker can take
+    more of, None where nobody knows.
     """
 
     base_topic: ClassVar[str] = "backlog.reported"
@@ -115,6 +118,7 @@ class BacklogReported(Message):
     is_full: bool
     classes: dict[LatencyClass, ClassBacklog]
     needed: int | None = None
+    context_tokens: int | None = None
 
     def key(self) -> str:
         return self.model

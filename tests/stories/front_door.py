@@ -110,6 +110,7 @@ class House:
         workers: int = 1,
         is_full: bool = False,
         wait_s: float = 0,
+        context_tokens: int | None = None,
     ) -> None:
         """Play the scheduler's report; it stays the last word until the story says otherwise."""
         waiting = {each: ClassBacklog(wait_s=wait_s) for each in LatencyClass}
@@ -123,6 +124,7 @@ class House:
                 queued_bytes=0,
                 is_full=is_full,
                 classes=waiting,
+                context_tokens=context_tokens,
             )
         )
         await self.settle()

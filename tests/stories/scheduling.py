@@ -146,6 +146,7 @@ class ScriptedWorker:
     incarnation: str = "1"
     model: str = "cato-demo"
     slots: int = 4
+    context_tokens: int | None = None
     admitted: int | None = None
     running: dict[TaskId, TaskDispatched] = field(default_factory=dict)
     streamed: set[TaskId] = field(default_factory=set)
@@ -218,6 +219,7 @@ class ScriptedWorker:
             at=self.pool.clock.now(),
             to_partition=self.admitted,
             slots=self.slots,
+            context_tokens=self.context_tokens,
             profile="reference",
             tasks=tuple(self._listed()),
         )

@@ -90,17 +90,6 @@ async def test_an_unknown_model_is_refused_with_those_that_are_known() -> None:
         assert "cato-demo" in str(refused.error()["message"])
 
 
-async def test_a_prompt_beyond_the_context_is_refused_with_both_lengths() -> None:
-    async with House.open(knobs=Knobs(context_tokens=100)) as house:
-        refused = await house.client.post(COMPLETIONS, {**HELLO, "prompt": "x" * 2000})
-
-        assert refused.status == 400
-        message = str(refused.error()["message"])
-        assert "501" in message
-        assert "100" in message
-        assert refused.error()["code"] == "context_length_exceeded"
-
-
 @pytest.mark.parametrize("announced", [{"content-length": "5000"}, {}])
 async def test_a_body_that_is_too_large_is_refused(announced: dict[str, str]) -> None:
     async with House.open(knobs=Knobs(max_body_bytes=1000)) as house:

@@ -203,6 +203,11 @@ async def test_reports_tell_at_once_of_starts_and_ends_but_at_most_every_5_ms() 
         assert max(later - earlier for earlier, later in pairwise(stamps[2:])) < 0.1001
 
 
+async def test_a_report_says_how_much_its_engine_can_hold() -> None:
+    async with a_bench() as bench:
+        assert bench.reports()[-1].context_tokens == bench.engine.profile.context_tokens
+
+
 async def test_a_report_says_who_has_begun_to_stream() -> None:
     async with a_bench(slots=1) as bench:
         await bench.dispatch(a_dispatch("task-1", max_tokens=100), a_dispatch("task-2"))

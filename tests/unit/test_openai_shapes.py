@@ -135,6 +135,23 @@ def test_of_several_models_the_one_to_use_must_be_said() -> None:
     assert Listing(models=("cato-demo:latest", "b")).model_for(HERE) == "cato-demo"
 
 
+@pytest.mark.parametrize(("name", "context"), [("vllm", 32768), ("ollama", None)])
+def test_a_model_s_context_is_what_its_server_lists_or_unknown(
+    name: str, context: int | None
+) -> None:
+    listing = Listing.read(SHAPES[name]["models"].encode())
+
+    assert listing.context_of(listing.models[0]) == context
+
+
+@pytest.mark.parametrize("said", ['"long"', "-1", "null", "[]", "1.5"])
+def test_a_context_that_is_nonsense_costs_nothing_but_itself(said: str) -> None:
+    listing = Listing.read(b'{"data": [{"id": "m", "max_model_len": %s}]}' % said.encode())
+
+    assert listing.models == ("m",)
+    assert listing.context_of("m") is None
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": null}', b'{"data": [{}]}', b""])
 def test_a_list_of_models_that_is_none_leaves_the_name_as_it_is(body: bytes) -> None:
     assert Listing.read(body).model_for(HERE) == "cato-demo"

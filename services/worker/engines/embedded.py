@@ -139,6 +139,10 @@ class EmbeddedEngine:
         speed = Speedometer.of(profile, settings.record_steps)
         return cls(parts=parts, profile=profile, clock=clock, speed=speed)
 
+    @property
+    def context_tokens(self) -> int:
+        return self.profile.context_tokens
+
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._parts.warm_up)

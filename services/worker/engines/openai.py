@@ -69,6 +69,11 @@ class OpenAIEngine:
         profile, record_to = load_profile(settings.profile), settings.record_steps
         return cls(server=Server.of(settings), profile=profile, clock=clock, record_to=record_to)
 
+    @property
+    def context_tokens(self) -> int | None:
+        """As the server lists it; the profile tells of its speed alone."""
+        return self.manners.context_tokens
+
     async def start(self) -> None:
         """Ready when it has answered a first question. Raises SettingsError, EngineUnavailable."""
         give_up = self._clock.monotonic() + self._server.start_s
@@ -156,6 +161,7 @@ class OpenAIEngine:
         """Raises SettingsError."""
         manners, server = self.manners, self._server
         manners.model = listing.model_for(server)
+        manners.context_tokens = listing.context_of(manners.model)
         manners.order = server.order or listing.order()
         manners.refused |= listing.leaves_out() if server.fim == "auto" else {"suffix"}
         log.info("server found", extra={"model": manners.model, "owner": listing.owner})

@@ -71,10 +71,11 @@ class Exchange:
 
 @dataclass(slots=True, kw_only=True)
 class Manners:
-    """How a server wants to be asked: its name for the model, which priorities it serves first,
-    and the fields that it has `refused`."""
+    """How a server wants to be asked: its name for the model, how much it takes (None: it does not
+    tell), which priorities it serves first, and the fields that it has `refused`."""
 
     model: str
+    context_tokens: int | None = None
     order: Order = "low-first"
     refused: set[str] = field(default_factory=set)
 

@@ -1,13 +1,13 @@
 """Servers that speak one API still differ in names, in manners, and in which number goes first."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Final, Literal, Self
 from zlib import crc32
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from services.worker.engine import EngineUnavailable, Job, JobId
 from services.worker.engines.settings import EngineSettings
@@ -92,6 +92,8 @@ class _Card(BaseModel):
 
     id: str
     owned_by: str | None = None
+    # As vLLM and SGLang have it.
+    max_model_len: JsonValue = None
 
 
 class _Cards(BaseModel):
@@ -102,10 +104,11 @@ class _Cards(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The models that a server lists, and who it says that it is."""
+    """The models that a server lists, who it says that it is, and their contexts in tokens."""
 
     models: tuple[str, ...] = ()
     owner: str = ""
+    contexts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, body: bytes) -> Self:
@@ -115,7 +118,12 @@ class Listing:
         except ValidationError:
             return cls()
         owner = cards[0].owned_by if cards else None
-        return cls(models=tuple(card.id for card in cards), owner=owner or "")
+        contexts = {
+            card.id: card.max_model_len
+            for card in cards
+            if isinstance(card.max_model_len, int) and card.max_model_len > 0
+        }
+        return cls(models=tuple(card.id for card in cards), owner=owner or "", contexts=contexts)
 
     def model_for(self, server: Server) -> str:
         """What to call the model there. Raises SettingsError where that cannot be known."""
@@ -128,6 +136,10 @@ class Listing:
             f"{server.url} does not list {server.model!r}; set CATO_ENGINE_MODEL to one of"
             f" {', '.join(self.models)}"
         )
+
+    def context_of(self, model: str) -> int | None:
+        """Of prompt and answer together; None where it does not tell."""
+        return self.contexts.get(model)
 
     def leaves_out(self) -> frozenset[str]:
         """The fields that it would not refuse, and not obey either."""

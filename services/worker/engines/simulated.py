@@ -115,6 +115,10 @@ class SimulatedEngine:
             profile=profile, clock=clock, speed=Speedometer.of(profile, settings.record_steps)
         )
 
+    @property
+    def context_tokens(self) -> int:
+        return self.profile.context_tokens
+
     async def start(self) -> None:
         self._stepping = asyncio.create_task(self._step_for_ever())
         self._stepping.add_done_callback(self._wake_all)

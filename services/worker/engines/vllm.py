@@ -100,6 +100,10 @@ class VLLMEngine:
         speed = Speedometer.of(profile, settings.record_steps)
         return cls(model=Model.of(settings), profile=profile, clock=clock, speed=speed)
 
+    @property
+    def context_tokens(self) -> int:
+        return self.profile.context_tokens
+
     async def start(self) -> None:
         """Ready when a first answer has come. Raises SettingsError, EngineUnavailable."""
         arguments = self._model.arguments(self.profile)
