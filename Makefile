@@ -25,9 +25,10 @@ up: $(HOUSE) ## Start the house and leave it running for an editor; Ctrl-C ends 
 test: check ## Every suite: check, then real Redis and Kafka, then whole processes
 	@$(PY) -m pytest -q tests/integration tests/e2e
 
-# vLLM and what it imports warn of their own old ways, so warnings are no errors there.
+# vLLM and what it imports warn of their own old ways, so warnings are no errors there. To compile
+# what each of a dozen processes imports takes longer than the tests, so it is kept in any case.
 test-vllm: $(VLLM) $(HOUSE) ## The suites that need a real vLLM, on this CPU, in .venv-vllm
-	@$(VPY) -m pytest -q -W default tests/vllm $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(VPY) -m pytest -q -W default tests/vllm $(ARGS)
 
 check: $(TESTS) ## Format, lint, types, imports, and the suites that need nothing outside; under a minute
 	@.venv/bin/ruff format --check --quiet . || { echo "make fmt puts the format right" >&2; exit 1; }

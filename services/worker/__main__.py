@@ -1,6 +1,7 @@
 """Wiring of the worker."""
 
-import signal
+import faulthandler
+import gc
 import uuid
 from contextlib import AsyncExitStack
 from typing import Final
@@ -18,7 +19,7 @@ from shared.runtime.run import run_service
 from shared.scheduling.feeding import FEEDERS
 from shared.telemetry.service import use_service
 
-_GONE_WITHIN_S: Final = 5
+_GONE_WITHIN_S: Final = 10
 
 
 async def main() -> None:
@@ -48,11 +49,16 @@ async def main() -> None:
         )
         stack.push_async_callback(engine.stop)
         await engine.start()
+        # What engines import and load stays until the end. The collector would look at it for
+        # seconds, while tokens wait and again when the process ends.
+        gc.collect()
+        gc.freeze()
         try:
             await worker.serve(drain_s=settings.drain_s)
         except EngineDied:
-            # What hangs may also hang while it is stopped. The kernel does not ask it.
-            signal.alarm(_GONE_WITHIN_S)
+            # What hangs may also hang while it is stopped. This asks nobody, exits with 1, and says
+            # where it hung.
+            faulthandler.dump_traceback_later(_GONE_WITHIN_S, exit=True)
             raise
 
 

@@ -20,6 +20,9 @@ from services.worker.engine import (
     JobId,
     Piece,
 )
+from services.worker.engine import (
+    Mortal as KnowsOfItsDeath,
+)
 from shared.domain.outcome import FinishReason
 from shared.domain.task import Prediction
 from shared.messages.body import Body, ChatMessage
@@ -216,9 +219,14 @@ class Mortal:
 class MortalPromises:
     """Of engines that can die or hang by themselves; each test is given one of its own."""
 
-    async def test_when_it_is_killed_its_streams_end_with_its_death(self, mortal: Mortal) -> None:
-        pieces = mortal.engine.generate(a_job(max_tokens=3000))
+    async def test_when_it_is_killed_its_streams_end_with_its_death_and_it_knows(
+        self, mortal: Mortal
+    ) -> None:
+        engine = mortal.engine
+        assert isinstance(engine, KnowsOfItsDeath)
+        pieces = engine.generate(a_job(max_tokens=3000))
         await anext(pieces)
+        assert engine.death() is None
 
         os.kill(mortal.pid, signal.SIGKILL)
 
@@ -226,8 +234,10 @@ class MortalPromises:
             with pytest.raises(EngineDied):
                 await _read_into([], pieces)
             with pytest.raises(EngineDied):
-                await pieces_of(mortal.engine, a_job("task-2@0.1"))
-        await until_idle(mortal.engine)
+                await pieces_of(engine, a_job("task-2@0.1"))
+        await until_idle(engine)
+        # Idle now: whoever holds it must hear without asking for an answer.
+        await until(lambda: engine.death() is not None, within_s=8, saying="it is noticed")
 
     async def test_when_it_hangs_its_streams_do_not(self, mortal: Mortal) -> None:
         pieces = mortal.engine.generate(a_job(max_tokens=3000))

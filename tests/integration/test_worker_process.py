@@ -221,7 +221,7 @@ async def test_an_engine_that_cannot_even_be_stopped_does_not_keep_it(desk: Desk
         sys.executable, "-c", _HANGS_FOR_EVER, cwd=ROOT, env={**os.environ, **settings}
     )
 
-    assert await asyncio.wait_for(process.wait(), 30) == -signal.SIGALRM
+    assert await asyncio.wait_for(process.wait(), 30) == 1
 
 
 async def test_a_second_signal_ends_it_while_it_finishes_its_work(desk: Desk) -> None:

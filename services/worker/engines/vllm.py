@@ -168,6 +168,10 @@ class VLLMEngine:
             fitted=self._speed.fitted(),
         )
 
+    def death(self) -> EngineDied | None:
+        is_alive = self._process is not None and not self._process.is_dead()
+        return None if is_alive else EngineDied(_DEAD)
+
     async def _pieces(self, process: "VLLMProcess", stream: _Stream) -> AsyncGenerator[Piece, None]:
         job = stream.job
         ids = await self._ids(process, job.body)
