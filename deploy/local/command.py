@@ -15,21 +15,9 @@ from deploy.local.engine import models_at
 from deploy.local.errors import LocalError
 from deploy.local.house import EMBEDDED, REAL, Blueprint, House
 from deploy.local.misspelt import misspelt
+from deploy.local.pools import Asked, pools_of
 from deploy.local.processes import first_to_end
 from deploy.local.scaling import WORKER_STARTS_IN, BoundsContradict, keep_scaled
-from deploy.models.architecture import MODEL
-from shared.scheduling.policies import POLICIES
-
-_ENGINE_SETTINGS = {
-    "engine": "CATO_ENGINE",
-    "engine_url": "CATO_ENGINE_URL",
-    "model": "CATO_MODEL",
-    "profile": "CATO_PROFILE",
-    "policy": "CATO_POLICY",
-    "slots": "CATO_SLOTS",
-}
-# What the embedded engine runs, and how fast that is.
-_SHIPPED_MODEL = {"CATO_ENGINE_MODEL": str(MODEL), "CATO_PROFILE": "embedded"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,11 +38,23 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     )
     for command in (up, demo):
         _add_house_options(command)
+    up.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        type=Asked.read,
+        metavar="NAME[,OPTION=VALUE]",
+        help="the model's name, here and at the engine; again for another pool, whose workers, "
+        "engine, engine-url, profile, policy and slots may be its own",
+    )
     up.add_argument("--scale-to", type=int, metavar="N", help="workers when the load needs them")
     up.add_argument(
         "--scale-hold", type=float, default=300.0, metavar="S", help="keep them so long after that"
     )
     up.add_argument("--announce", type=Path, metavar="FILE", help="write addresses and pids there")
+    demo.add_argument(
+        "--model", dest="models", nargs=1, type=Asked.read, metavar="NAME", help="its name"
+    )
     demo.add_argument("--seconds", type=float, default=30.0, help="length of the workload")
     demo.add_argument("--rate", type=float, help="requests per second; else 1.2 of the capacity")
     demo.add_argument("--seed", type=int, default=1)
@@ -77,7 +77,6 @@ def _add_house_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--engine-url", help="an OpenAI-compatible server, e.g. http://gpu:8000/v1"
     )
-    command.add_argument("--model", help="the model's name, here and at the engine")
     command.add_argument("--profile", help="of the simulated engine")
     command.add_argument("--slots", help="tasks that one worker may hold")
     command.add_argument("--policy", help="of the scheduler")
@@ -119,37 +118,40 @@ async def _in_house(options: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def _house(options: argparse.Namespace) -> AsyncIterator[House]:
-    given = {name: getattr(options, name) for name in _ENGINE_SETTINGS}
-    settings = {_ENGINE_SETTINGS[name]: value for name, value in given.items() if value}
-    if options.policy in POLICIES and "CATO_FEEDER" not in os.environ:
-        settings["CATO_FEEDER"] = POLICIES[options.policy]().feeder
-    if options.engine_url and not options.engine:
-        settings["CATO_ENGINE"] = "openai"
-    if {**os.environ, **settings}.get("CATO_ENGINE") == "embedded":
-        own = {name: os.environ.get(name, value) for name, value in _SHIPPED_MODEL.items()}
-        settings = {**own, **settings}
-    if options.command == "up" and options.scale_to is not None:
-        if options.scale_to < options.workers:
-            raise BoundsContradict(options.workers, options.scale_to)
-        settings |= {name: os.environ.get(name, own) for name, own in WORKER_STARTS_IN.items()}
-    await _meet_engine({**os.environ, **settings})
-    for name, meant in misspelt():
-        _say(f"{name} is ignored: no such setting; was {meant} meant?")
     blueprint = Blueprint(
         directory=options.out,
         port=options.port,
-        workers=options.workers,
+        pools=pools_of(options),
         schedulers=options.schedulers,
         kafka=options.kafka,
         redis_url=options.redis_url,
-        settings=settings,
+        settings=_for_scaling(options),
     )
-    _say(f"starting the house ({options.kafka} Kafka, {options.workers} workers)")
+    for pool in blueprint.pools:
+        await _meet_engine(blueprint.told(pool))
+    for name, meant in misspelt():
+        _say(f"{name} is ignored: no such setting; was {meant} meant?")
+    _say(f"starting the house ({options.kafka} Kafka; {_pools(blueprint)})")
     async with House.build(blueprint) as house:
         try:
             yield house
         finally:
             _say("stopping the house")
+
+
+def _for_scaling(options: argparse.Namespace) -> dict[str, str]:
+    """Raises LocalError when a pool would begin above its bound."""
+    if options.command != "up" or options.scale_to is None:
+        return {}
+    most = max(pool.workers for pool in pools_of(options))
+    if options.scale_to < most:
+        raise BoundsContradict(most, options.scale_to)
+    return {name: os.environ.get(name, own) for name, own in WORKER_STARTS_IN.items()}
+
+
+def _pools(blueprint: Blueprint) -> str:
+    told = ((blueprint.model_of(pool), pool.workers) for pool in blueprint.pools)
+    return ", ".join(f"{model}: {count} worker{'s' * (count != 1)}" for model, count in told)
 
 
 async def _meet_engine(told: Mapping[str, str]) -> None:
@@ -211,9 +213,16 @@ def _welcome(house: House) -> None:
             "the embedded broker keeps nothing on disk: accepted tasks are lost when it ends;"
             " --kafka real or KAFKA_BOOTSTRAP brings durable promises"
         )
-    if {**os.environ, **house.blueprint.settings}.get("CATO_ENGINE", "simulated") == "simulated":
+    blueprint = house.blueprint
+    synthetic = [
+        blueprint.model_of(pool)
+        for pool in blueprint.pools
+        if (blueprint.told(pool).get("CATO_ENGINE") or "simulated") == "simulated"
+    ]
+    if synthetic:
         _say(
-            "tokens are synthetic: a simulated engine makes them up; --engine-url brings real ones"
+            f"tokens of {', '.join(synthetic)} are synthetic: a simulated engine makes them up;"
+            " --engine-url brings real ones"
         )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from deploy.local.pools import pools_of
+
 _LOAD: Final = 1.2
 # Of an engine whose capacity nobody knows.
 _RATE: Final = 12.0
@@ -59,10 +61,12 @@ async def compared(ended: list[Play], options: Namespace) -> int:
 def _speed(options: Namespace) -> tuple[str, ...]:
     if options.rate is not None:
         return "--rate", str(options.rate)
-    if options.engine_url:
+    pool = pools_of(options)[0]
+    if "CATO_ENGINE_URL" in pool.settings:
         return "--rate", str(_RATE)
-    profile = ("--profile", options.profile) if options.profile else ()
-    return "--load", str(_LOAD), "--workers", str(options.workers), *profile
+    profile = pool.settings.get("CATO_PROFILE")
+    told = () if profile is None else ("--profile", profile)
+    return "--load", str(_LOAD), "--workers", str(pool.workers), *told
 
 
 async def _loadgen(*argv: str) -> int:

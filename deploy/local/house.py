@@ -1,8 +1,9 @@
 """The whole house on one machine: a broker, a Redis, and every service as a process of its own."""
 
 import contextlib
+import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -22,23 +23,40 @@ _READY_WITHIN_S: Final = 30.0
 _ANSWERS_WITHIN_S: Final = 300.0
 # The embedded broker does not wake a waiting reader, so readers of it ask often.
 _FETCH_WAIT_MS: Final = {EMBEDDED: 3}
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The workers of one model; `settings` are for them and their schedulers alone."""
+
+    workers: int = 2
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """What to build. `kafka` is embedded, real, or the address of a broker; `redis_url` None starts
+    """What to build. The first of the `pools` serves who names no model, and each has so many
+    `schedulers`; `kafka` is embedded, real, or the address of a broker; `redis_url` None starts
     one; `settings` are environment variables for every service, on top of the rest; `pythons` are
     the interpreters of services that need another environment than ours, by service."""
 
     directory: Path
     port: int = 8000
-    workers: int = 2
+    pools: Sequence[Pool] = (Pool(),)
     schedulers: int = 1
     kafka: str = EMBEDDED
     redis_url: str | None = None
     drain_s: float = 5.0
     settings: Mapping[str, str] = field(default_factory=dict)
     pythons: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self, pool: Pool) -> Mapping[str, str]:
+        """What the processes of a pool find in their environment, as far as somebody chose it."""
+        return {**os.environ, **self.settings, **pool.settings}
+
+    def model_of(self, pool: Pool) -> str:
+        return self.told(pool).get("CATO_MODEL") or "cato-demo"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +70,7 @@ class House:
     household: Household
     broker: RealKafka | EmbeddedKafka | None
     redis: LocalRedis | None
-    _started: int = 0
+    _pools: dict[str, Pool] = field(default_factory=dict)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -85,56 +103,62 @@ class House:
         own = [part.child for part in (self.broker, self.redis) if part is not None]
         return [*own, *self.household.children]
 
-    async def start(self, service: str, **settings: str) -> Child:
-        """One more process of a service; returns once it is ready."""
-        child, ready_url = self._launch(service, settings)
+    async def start(self, service: str, pool: Pool | None = None, **settings: str) -> Child:
+        """One more process of a service, in the first pool or another; returns once it is ready."""
+        child, ready_url = self._launch(service, pool, settings)
         await child.ready(answers(ready_url), within_s=_READY_WITHIN_S)
         return child
 
-    def launch(self, service: str, **settings: str) -> Child:
+    def launch(self, service: str, pool: Pool | None = None, **settings: str) -> Child:
         """As `start`, without waiting until it is ready."""
-        return self._launch(service, settings)[0]
+        return self._launch(service, pool, settings)[0]
 
-    def called(self, service: str) -> list[Child]:
-        """The living processes of one service, in the order of their start."""
+    def called(self, service: str, pool: Pool | None = None) -> list[Child]:
+        """The living processes of one service, of all pools or one, in the order of their start."""
         return [
             child
             for child in self.household.children
-            if child.name.startswith(service) and child.is_running()
+            if child.name.startswith(service)
+            and child.is_running()
+            and (pool is None or self._pools[child.name] is pool)
         ]
 
     async def _furnish(self, port: int) -> None:
         """Side by side, because each spends its first second importing."""
-        wanted = [
-            ("classifier", {}),
-            *[("scheduler", {})] * self.blueprint.schedulers,
-            *[("worker", {})] * self.blueprint.workers,
-            ("ingress", {"CATO_PORT": str(port)}),
-        ]
-        launched = [self._launch(service, settings) for service, settings in wanted]
-        for (service, _), (child, ready_url) in zip(wanted, launched, strict=True):
+        blueprint = self.blueprint
+        launched = {"classifier": [self._launch("classifier")], "scheduler": [], "worker": []}
+        for pool in blueprint.pools:
+            for service, count in (("scheduler", blueprint.schedulers), ("worker", pool.workers)):
+                launched[service] += [self._launch(service, pool) for _ in range(count)]
+        ingress = self._launch("ingress", None, {"CATO_PORT": str(port)})
+        for service, started in (*launched.items(), ("ingress", [ingress])):
             within_s = _ANSWERS_WITHIN_S if service == "worker" else _READY_WITHIN_S
-            await child.ready(answers(ready_url), within_s=within_s)
-        await self._answer_once(launched[-1][0])
+            for child, ready_url in started:
+                await child.ready(answers(ready_url), within_s=within_s)
+        for pool in blueprint.pools:
+            await self._answer_once(ingress[0], blueprint.model_of(pool))
 
-    async def _answer_once(self, ingress: Child) -> None:
-        """A house is ready when it has answered: the first task pays for what all others share."""
-        model = self.blueprint.settings.get("CATO_MODEL", "cato-demo")
+    async def _answer_once(self, ingress: Child, model: str) -> None:
+        """A pool is ready when it has answered: the first task pays for what all others share."""
         task = {"model": model, "prompt": "pass", "max_tokens": 1}
         await ingress.ready(
             answers(f"{self.base_url}/v1/completions", task, {"x-cato-task": "batch"}),
             within_s=_ANSWERS_WITHIN_S,
         )
 
-    def _launch(self, service: str, settings: Mapping[str, str]) -> tuple[Child, str]:
-        self._started += 1
-        name = f"{service}-{self._started}"
+    def _launch(
+        self, service: str, pool: Pool | None = None, settings: Mapping[str, str] = _NOTHING
+    ) -> tuple[Child, str]:
+        pool = pool or self.blueprint.pools[0]
+        name = f"{service}-{len(self._pools) + 1}"
+        self._pools[name] = pool
         health_port = chosen_port(0, setting="health port")
         env = {
             **self._common(),
             **({} if service == "ingress" else {"CATO_HEALTH_PORT": str(health_port)}),
             **({"CATO_WORKER_NAME": name} if service == "worker" else {}),
             **self.blueprint.settings,
+            **pool.settings,
             **settings,
         }
         port = env.get("CATO_PORT", str(health_port)) if service == "ingress" else str(health_port)

@@ -1,10 +1,10 @@
 """`up --scale-to N`: the house on a laptop grows with its load, and shrinks when it may."""
 
-import os
+import asyncio
 from typing import Final
 
 from deploy.local.errors import LocalError
-from deploy.local.house import EMBEDDED, House
+from deploy.local.house import EMBEDDED, House, Pool
 from deploy.local.workers import WorkerProcesses
 from deploy.scaler.scaler import Scaler
 from shared.adapters.clock import SystemClock
@@ -25,24 +25,29 @@ class BoundsContradict(LocalError):
 
 
 async def keep_scaled(house: House, *, most: int, hold_s: float) -> None:
-    """Between the workers that the house was built with and `most`, until cancelled."""
+    """Each pool between the workers that it was built with and `most`, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for pool in house.blueprint.pools:
+            group.create_task(_keep_pool_scaled(house, pool, most=most, hold_s=hold_s))
+
+
+async def _keep_pool_scaled(house: House, pool: Pool, *, most: int, hold_s: float) -> None:
     clock = SystemClock()
     # The embedded broker lets a reader wait for as long as it said, whatever has come.
     wait_ms = 100 if house.blueprint.kafka == EMBEDDED else 500
-    told = {**os.environ, **house.blueprint.settings}
     async with (
         KafkaBus.connect(
             house.kafka_servers,
-            topic_prefix=told.get("CATO_TOPIC_PREFIX", ""),
+            topic_prefix=house.blueprint.told(pool).get("CATO_TOPIC_PREFIX", ""),
             fetch_wait_ms=wait_ms,
             clock=clock,
         ) as bus,
-        WorkerProcesses.of(house, drain_s=_DRAIN_S) as workers,
+        WorkerProcesses.of(house, pool, drain_s=_DRAIN_S) as workers,
     ):
         scaler = Scaler(
             workers=workers,
-            model=told.get("CATO_MODEL", "cato-demo"),
-            steady=Steady(least=house.blueprint.workers, most=most, hold_s=hold_s),
+            model=house.blueprint.model_of(pool),
+            steady=Steady(least=pool.workers, most=most, hold_s=hold_s),
             clock=clock,
         )
         await scaler.follow(bus)

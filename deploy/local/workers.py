@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Self
 
-from deploy.local.house import House
+from deploy.local.house import House, Pool
 from deploy.local.processes import Child
 from shared.domain.errors import Unavailable
 
@@ -16,17 +16,18 @@ _LAST_WORDS_S = 5.0
 
 @dataclass(slots=True, kw_only=True)
 class WorkerProcesses:
-    """`drain_s`: how long one that leaves may finish what it runs."""
+    """Of one pool; `drain_s`: how long one that leaves may finish what it runs."""
 
     house: House
+    pool: Pool
     drain_s: float
     _leaving: set[asyncio.Task[None]] = field(default_factory=set)
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def of(cls, house: House, *, drain_s: float) -> AsyncIterator[Self]:
+    async def of(cls, house: House, pool: Pool, *, drain_s: float) -> AsyncIterator[Self]:
         """On leaving the block, whoever has not left yet is ended."""
-        workers = cls(house=house, drain_s=drain_s)
+        workers = cls(house=house, pool=pool, drain_s=drain_s)
         try:
             yield workers
         finally:
@@ -35,16 +36,16 @@ class WorkerProcesses:
             await asyncio.gather(*workers._leaving, return_exceptions=True)
 
     async def count(self) -> int:
-        return len(self.house.called("worker"))
+        return len(self.house.called("worker", self.pool))
 
     async def add(self) -> None:
         try:
-            self.house.launch("worker", CATO_DRAIN_S=str(self.drain_s))
+            self.house.launch("worker", self.pool, CATO_DRAIN_S=str(self.drain_s))
         except OSError as error:
             raise Unavailable(f"a worker cannot be started here: {error}") from error
 
     async def drain(self) -> None:
-        newest = self.house.called("worker")[-1]
+        newest = self.house.called("worker", self.pool)[-1]
         # It is no longer a part that the house must not lack.
         self.house.household.children.remove(newest)
         leaving = asyncio.create_task(self._see_off(newest))

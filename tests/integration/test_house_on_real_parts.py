@@ -34,7 +34,6 @@ async def house(
         port=0,
         kafka=kafka.bootstrap,
         redis_url=redis.url,
-        workers=2,
         schedulers=2,
         settings={"CATO_TOPIC_PREFIX": "house."},
     )

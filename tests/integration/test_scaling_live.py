@@ -8,7 +8,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from deploy.local.house import Blueprint, House
+from deploy.local.house import Blueprint, House, Pool
 from deploy.local.redis import LocalRedis
 from deploy.local.scaling import keep_scaled
 from tests.integration.conftest import Kafka
@@ -30,7 +30,7 @@ async def house(
         port=0,
         kafka=kafka.bootstrap,
         redis_url=real_redis.url,
-        workers=1,
+        pools=[Pool(workers=1)],
         settings={
             "CATO_TOPIC_PREFIX": "scaled.",
             "CATO_MODEL": "scaled",

@@ -19,7 +19,7 @@ from typing import Final
 
 import aiohttp
 
-from deploy.local.house import REAL, Blueprint, House
+from deploy.local.house import REAL, Blueprint, House, Pool
 from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Household, answers
 from deploy.models.tiny_llama import write_model, write_tokenizer
@@ -106,7 +106,7 @@ async def measured(directory: Path, *, kafka: str, windows: int, requests: int) 
     blueprint = Blueprint(
         directory=directory / "house",
         port=0,
-        workers=1,
+        pools=[Pool(workers=1)],
         kafka=kafka,
         settings=worker_settings(folder),
         pythons=PYTHONS,

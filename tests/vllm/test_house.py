@@ -8,7 +8,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from deploy.local.house import Blueprint, House
+from deploy.local.house import Blueprint, House, Pool
 from services.worker.engines.vllm import VLLMEngine
 from tests.contract.engine_promises import a_job, pieces_of, text_of
 from tests.vllm.tiny import MODEL, PYTHONS, worker_settings
@@ -25,7 +25,7 @@ async def client(
     blueprint = Blueprint(
         directory=tmp_path_factory.mktemp("house"),
         port=0,
-        workers=1,
+        pools=[Pool(workers=1)],
         settings=worker_settings(model_folder),
         pythons=PYTHONS,
     )
