@@ -19,7 +19,13 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def timings_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the engine writes down what its steps did."""
+    return tmp_path_factory.mktemp("timings")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def engine(model_folder: Path) -> AsyncIterator[VLLMEngine]:
-    async with a_started_engine(model_folder) as engine:
+async def engine(model_folder: Path, timings_folder: Path) -> AsyncIterator[VLLMEngine]:
+    async with a_started_engine(model_folder, record_to=timings_folder) as engine:
         yield engine

@@ -3,12 +3,15 @@
 import asyncio
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from services.worker.engine import EngineRefused, Job
 from services.worker.engines.vllm import VLLMEngine
+from shared.adapters.clock import SystemClock
+from shared.messages.timings import StepTimed, Timed
 from tests.contract.engine_promises import (
     EnginePromises,
     a_job,
@@ -96,6 +99,26 @@ async def test_a_late_but_tight_task_overtakes_those_that_wait(engine: VLLMEngin
     await until_idle(engine)
 
 
+async def test_the_steps_it_tells_of_are_those_that_it_made(
+    engine: VLLMEngine, timings_folder: Path
+) -> None:
+    clock = SystemClock()
+    jobs = [a_job(f"task-{n}@0.1", prompt=str(n) * 1500, max_tokens=400) for n in range(8)]
+    told_before, began = len(steps_in(timings_folder)), clock.monotonic()
+
+    answers = await asyncio.gather(*(pieces_of(engine, job) for job in jobs))
+
+    took_s, steps = clock.monotonic() - began, steps_in(timings_folder)[told_before:]
+    usages = [pieces[-1].usage for pieces in answers]
+    computed = sum(usage.prompt_tokens - usage.cached_tokens for usage in usages if usage)
+    # Steps are told of when 50 ms are full, so those of the last moment are missing.
+    assert sum(step.took_s for step in steps) == pytest.approx(took_s, rel=0.1)
+    assert sum(step.prefill_tokens for step in steps) == pytest.approx(computed, rel=0.1)
+    # The first token of an answer comes with the last of its prompt.
+    assert sum(step.sequences for step in steps) == pytest.approx(8 * 399, rel=0.1)
+    assert max(step.kv_tokens / step.steps for step in steps) == pytest.approx(8 * 1900, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
@@ -127,6 +150,11 @@ async def test_a_bad_field_is_refused_by_name_and_harms_nobody_else(
 async def test_a_prompt_too_long_is_told_both_lengths(engine: VLLMEngine) -> None:
     with pytest.raises(EngineRefused, match="5000 tokens; the context of 4096"):
         await pieces_of(engine, a_job(prompt="x" * 5000))
+
+
+def steps_in(folder: Path) -> list[StepTimed]:
+    lines = "".join(file.read_text() for file in folder.iterdir()).splitlines()
+    return [step for line in lines if (step := Timed.model_validate_json(line).step) is not None]
 
 
 def with_extra(job: Job, **extra: object) -> Job:

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from services.worker.engines.vllm import VLLMEngine
 from services.worker.engines.vllm_model import Model
+from services.worker.speedometer import Speedometer
 from shared.adapters.clock import SystemClock
 from shared.tasks.fim import FIM_TEMPLATES
 from tests.builders import REFERENCE
@@ -44,21 +45,21 @@ PROFILE: Final = replace(REFERENCE, chunk_tokens=256)
 os.environ.update(ENVIRONMENT)
 
 
-def a_vllm_engine(
-    folder: Path, *, silence_s: float = 30.0, options: dict[str, JsonValue] | None = None
-) -> VLLMEngine:
-    model = Model(
-        source=str(folder),
-        fim=FIM_TEMPLATES["qwen2.5-coder"],
-        options={**OPTIONS, **(options or {})},
-        silence_s=silence_s,
-    )
-    return VLLMEngine(model=model, profile=PROFILE, clock=SystemClock())
-
-
 @asynccontextmanager
-async def a_started_engine(folder: Path, *, silence_s: float = 30.0) -> AsyncIterator[VLLMEngine]:
-    engine = a_vllm_engine(folder, silence_s=silence_s)
+async def a_started_engine(
+    folder: Path, *, silence_s: float = 30.0, record_to: Path | None = None
+) -> AsyncIterator[VLLMEngine]:
+    engine = VLLMEngine(
+        model=Model(
+            source=str(folder),
+            fim=FIM_TEMPLATES["qwen2.5-coder"],
+            options=OPTIONS,
+            silence_s=silence_s,
+        ),
+        profile=PROFILE,
+        clock=SystemClock(),
+        speed=Speedometer.of(PROFILE, record_to),
+    )
     try:
         await engine.start()
         yield engine
