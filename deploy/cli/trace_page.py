@@ -36,7 +36,8 @@ def page(hops: Sequence[Hop]) -> str:
 def _headline(hops: Sequence[Hop], root: Hop | None) -> Iterator[str]:
     yield (
         f"task {_any(hops, names.TASK_ID)} · {_any(hops, names.KIND)} "
-        f"({_any(hops, names.LATENCY_CLASS)}) · trace {hops[0].trace_id}"
+        f"({_any(hops, names.LATENCY_CLASS)}) on {_any(hops, names.MODEL)} · "
+        f"trace {hops[0].trace_id}"
     )
     if root is None:
         yield "no root span: the task still runs, or its ingress keeps no spans"

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.ingress.call import ACCEPTED, HANG_UP, REQUEST_ID
+from services.ingress.call import ACCEPTED, HANG_UP, MODEL, REQUEST_ID
 from services.ingress.completing import Completing
 from services.ingress.errors import OurMistake, OutOfReach, UnknownPath, WrongMethod
 from services.ingress.gate import OverQuota, quota_headers
@@ -124,17 +124,19 @@ def _add_health(app: FastAPI, ingress: Ingress) -> None:
 async def _say_no(request: Request, error: Exception) -> Response:
     assert isinstance(error, TaskRejected)
     if ACCEPTED not in request.scope:
-        _count(error)
+        _count(error, request.scope.get(MODEL))
     response = Response(body_of(error), error.status, media_type="application/json")
     told = quota_headers(error.answer) if isinstance(error, OverQuota) else []
     response.raw_headers.extend([*headers_of(error), *told])
     return response
 
 
-def _count(error: TaskRejected) -> None:
+def _count(error: TaskRejected, model: str | None) -> None:
+    """By pool, where it is known which one was meant."""
     labels = {names.ERROR_TYPE: error.code or error.type}
     reason = {names.REASON: error.dropped.value} if error.dropped else {}
-    instruments.rejected.add(1, {**labels, **reason})
+    pool = {names.MODEL: model} if model else {}
+    instruments.rejected.add(1, {**labels, **reason, **pool})
 
 
 async def _say_later(request: Request, error: Exception) -> Response:

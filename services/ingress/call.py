@@ -20,6 +20,7 @@ _JSON: Final = (b"content-type", b"application/json")
 
 REQUEST_ID: Final = "cato-request-id"
 ACCEPTED: Final = "cato-accepted"
+MODEL: Final = "cato-model"
 HANG_UP: Final = "cato-hang-up"
 
 Headers = Iterable[tuple[bytes, bytes]]

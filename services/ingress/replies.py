@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,13 +36,15 @@ class Desk:
     """The open conversations of this life of the ingress, and where their answers arrive.
 
     `partition` is None while no lease is held or its reading has not begun; `open_bytes` are the
-    bodies of the open conversations, by model.
+    bodies of the open conversations, and `promises` those lately kept, by model.
     """
 
     incarnation: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     partition: int | None = None
     conversations: dict[TaskId, Conversation] = field(default_factory=dict)
-    promises: RecentPromises = field(default_factory=RecentPromises)
+    promises: defaultdict[str, RecentPromises] = field(
+        default_factory=lambda: defaultdict(RecentPromises)
+    )
     open_bytes: Counter[str] = field(default_factory=Counter)
 
     def is_open(self) -> bool:
@@ -110,7 +112,7 @@ class Replies:
             if ended.reply_to.incarnation != self.desk.incarnation:
                 _count_stale(ended)
                 continue
-            self.desk.promises.ended(ended.kind, ended.outcome, now)
+            self.desk.promises[ended.model].ended(ended.kind, ended.outcome, now)
             conversation = self.desk.conversations.get(ended.task_id)
             if conversation is not None:
                 conversation.end(ended)

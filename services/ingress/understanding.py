@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.ingress.asked import Asked
-from services.ingress.call import Call
+from services.ingress.call import MODEL, Call
 from services.ingress.gate import likely_prompt_tokens
 from services.ingress.headers import RequestHeaders
 from services.ingress.ingress import Ingress, new_task_id
@@ -52,6 +52,7 @@ async def understand(
 ) -> Asked:
     """Raises TaskRejected."""
     model, body = ingress.gate.model_for(request.model), request.body()
+    call.scope[MODEL] = model
     await ingress.gate.check_length(model, body)
     kind, own, session = _named(heard, request)
     return Asked(

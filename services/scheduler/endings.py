@@ -182,6 +182,7 @@ class Endings:
             kind=task.kind,
             latency_class=task.latency_class,
             tenant=task.tenant,
+            model=task.model,
             outcome=outcome,
             fence=held.lease.fence if held else NO_FENCE,
             reply_to=task.reply_to,

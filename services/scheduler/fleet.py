@@ -65,10 +65,12 @@ class Seat:
 class Fleet:
     """Silence is measured from `watched_since`: a new leader first listens, then judges.
 
-    It is infinite until the reports of the workers are read.
+    It is infinite until the reports of the workers are read. Seats are given from `first` on: pools
+    that share a partition read each other's tasks, and drop them.
     """
 
     partitions: int
+    first: int = 0
     watched_since: float = math.inf
     seats: dict[str, Seat] = field(default_factory=dict)
 
@@ -129,7 +131,8 @@ class Fleet:
 
     def _partition_for(self, report: WorkerReported) -> int | None:
         taken = {seat.to_partition for seat in self.seats.values()}
-        free = [number for number in range(self.partitions) if number not in taken]
+        row = ((self.first + number) % self.partitions for number in range(self.partitions))
+        free = [number for number in row if number not in taken]
         if report.to_partition in free:
             return report.to_partition
         return free[0] if free else None

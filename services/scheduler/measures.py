@@ -28,6 +28,7 @@ class Measures:
             names.OUTCOME: ending.outcome.value,
             names.KIND: kind,
             names.LATENCY_CLASS: ending.latency_class.value,
+            names.MODEL: self.model,
         }
         instruments.tasks.add(1, labels)
         self.promises.ended(kind, ending.outcome, ending.ended_at)
@@ -40,7 +41,11 @@ class Measures:
         kind = instruments.known(task.kind, TASKS)
         instruments.queue_duration.record(
             max(0.0, now - task.received_at),
-            {names.KIND: kind, names.LATENCY_CLASS: task.latency_class.value},
+            {
+                names.KIND: kind,
+                names.LATENCY_CLASS: task.latency_class.value,
+                names.MODEL: self.model,
+            },
         )
         _span(names.SPAN_QUEUE, task, now)
 
@@ -59,7 +64,7 @@ class Measures:
         instruments.queued_bytes.set(report.queued_bytes, model)
         instruments.slots.set(report.slots, model)
         instruments.workers_needed.set(report.needed or 0, model)
-        self.promises.report(report.at)
+        self.promises.report(report.at, self.model)
 
     def workers(self, *, listening: int, silent: int, draining: int) -> None:
         states = {"listening": listening, "silent": silent, "draining": draining}
@@ -87,6 +92,7 @@ def _span(name: str, task: Task, end_at: float) -> None:
         end_at=end_at,
         attributes={
             names.TASK_ID: task.accepted_id,
+            names.MODEL: task.model,
             names.SLACK_S: task.deadline_at - end_at,
             **of_chain,
         },

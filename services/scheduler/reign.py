@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
+from zlib import crc32
 
 from services.scheduler.chains import Chains, Parser
 from services.scheduler.endings import Endings
@@ -138,9 +139,12 @@ class Throne:
         return await rebuild.run(epoch, snapshot)
 
     async def _scheduler(self, snapshot: Snapshot) -> Scheduler:
+        partitions = await self.bus.partitions(TaskDispatched.base_topic)
         mirror = Mirror(
             backlog=self.candidate.new_backlog(),
-            fleet=Fleet(partitions=await self.bus.partitions(TaskDispatched.base_topic)),
+            fleet=Fleet(
+                partitions=partitions, first=crc32(self.candidate.model.encode()) % partitions
+            ),
             homes=Sessions(share=self.candidate.knobs.prefix_share),
         )
         for task in snapshot.waiting:

@@ -202,6 +202,7 @@ class TaskEnded(Message):
     kind: str
     latency_class: LatencyClass
     tenant: str
+    model: str = ""
     outcome: Outcome
     fence: Fence
     reply_to: ReplyAddress

@@ -47,11 +47,11 @@ class RecentPromises:
         kept = self._counts(now)[1]
         return {kind: kept[kind] / self.window_s for kind in self._kinds}
 
-    def report(self, now: float) -> None:
+    def report(self, now: float, model: str) -> None:
         for kind, share in self.shares(now).items():
-            attainment.set(share, {names.KIND: kind})
+            attainment.set(share, {names.KIND: kind, names.MODEL: model})
         for kind, rate in self.rates(now).items():
-            goodput.set(rate, {names.KIND: kind})
+            goodput.set(rate, {names.KIND: kind, names.MODEL: model})
 
     def _slice(self, now: float) -> _Slice:
         if not self._slices or now - self._slices[-1].began_at >= 1.0:

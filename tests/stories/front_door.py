@@ -192,6 +192,7 @@ class House:
                 kind="completion",
                 latency_class=LatencyClass.TTFT,
                 tenant=task.tenant,
+                model=task.model,
                 outcome=outcome,
                 fence=FIRST,
                 reply_to=task.reply_to,

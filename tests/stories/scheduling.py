@@ -58,6 +58,7 @@ class Pool:
     clock: LeapingClock
     replies: LiveIngresses
     knobs: Knobs
+    model: str = "cato-demo"
     policy: str = "edf"
     outage: Outage = field(default_factory=Outage)
     parser: ParserHere = field(default_factory=ParserHere)
@@ -66,16 +67,17 @@ class Pool:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, *, knobs: Knobs | None = None, policy: str = "edf"
+        cls, *, knobs: Knobs | None = None, policy: str = "edf", beside: "Pool | None" = None
     ) -> AsyncIterator["Pool"]:
-        """One scheduler that already leads."""
-        clock = LeapingClock(start_at=1000.0)
+        """One scheduler that already leads; `beside` another pool it serves `large`."""
+        clock = LeapingClock(start_at=1000.0) if beside is None else beside.clock
         pool = cls(
-            bus=OutageBus(clock=clock),
+            bus=OutageBus(clock=clock) if beside is None else beside.bus,
             store=MemoryStore(),
             clock=clock,
             replies=LiveIngresses(),
             knobs=knobs or Knobs(),
+            model="cato-demo" if beside is None else "large",
             policy=policy,
         )
         await pool.crown("scheduler-1")
@@ -94,7 +96,7 @@ class Pool:
             replies=self.replies,
             candidate=Candidate(
                 name=name,
-                model="cato-demo",
+                model=self.model,
                 leader_ttl_s=2.0,
                 knobs=self.knobs,
                 new_backlog=lambda: a_backlog(policy=self.policy),

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from services.ingress.settings import Knobs
 from services.ingress.tenants import Tenants
+from shared.domain.outcome import Outcome
 from shared.messages.catalogue import TaskSubmitted
 from shared.messages.pool import LeaderElected
 from tests.stories.front_door import HELLO, House
@@ -128,3 +129,24 @@ async def test_an_ingress_that_starts_while_a_scheduler_is_away_knows_its_pool()
 
         assert refused.status == 503
         assert refused.error()["code"] == "no_worker"
+
+
+async def test_the_live_page_tells_of_each_pool_apart() -> None:
+    async with a_house_of_two() as house:
+        await elect(house, "<new>")
+        for model in ("cato-demo", "large"):
+            house.client.start("POST", COMPLETIONS, {**HELLO, "model": model})
+        await house.end(await house.task(0), Outcome.COMPLETED)
+        await house.end(await house.task(1), Outcome.LATE)
+
+        told = (await house.client.get("/")).raw.decode()
+
+        assert "No scheduler speaks for it now" in pool_on(told, "&lt;new&gt;")
+        assert "1 workers with 8 slots" in pool_on(told, "cato-demo")
+        assert "100.0%" in pool_on(told, "cato-demo")
+        assert "0.0%" in pool_on(told, "large")
+        assert "100.0%" not in pool_on(told, "large")
+
+
+def pool_on(page: str, model: str) -> str:
+    return page.partition(f"<h2>{model}</h2>")[2].partition("<h2>")[0]

@@ -26,6 +26,7 @@ def end(root: Root, *, task_id: str = "t1", took_s: float = 0.2) -> None:
             names.TASK_ID: task_id,
             names.KIND: "completion",
             names.LATENCY_CLASS: "ttft",
+            names.MODEL: "small",
             names.OUTCOME: "completed",
             names.TTFT_S: 0.05,
             names.PROMISED_TTFT_S: 0.3,
@@ -95,7 +96,7 @@ def test_the_page_tells_promise_slack_and_shares(tmp_path: Path) -> None:
 
     told = page(hops_of("t1", tmp_path))
 
-    assert f"task t1 · completion (ttft) · trace {root.trace_id}" in told
+    assert f"task t1 · completion (ttft) on small · trace {root.trace_id}" in told
     assert "TTFT 50.0 ms of 300.0 ms promised · promise kept" in told
     assert "E2E 200.0 ms" in told
     assert re.search(r"queue +scheduler +4\.0 +16\.0 +280\.0 +[·#]{40}", told)
