@@ -1,7 +1,7 @@
 """Between acceptance and queue: what is it, what is owed, what will it cost?"""
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -39,10 +39,12 @@ class _Expected:
 
 @dataclass(slots=True, kw_only=True)
 class Classifier:
+    """`costs` are learned by model: two of them seldom write answers of one length."""
+
     bus: Bus
     judge: Judge
     clock: Clock
-    costs: Costs = field(default_factory=Costs)
+    costs: defaultdict[str, Costs] = field(default_factory=lambda: defaultdict(Costs))
     expected: OrderedDict[TaskId, _Expected] = field(default_factory=OrderedDict)
 
     async def serve(self) -> None:
@@ -79,7 +81,7 @@ class Classifier:
     def _chain(self, submitted: TaskSubmitted, verdict: Verdict) -> TaskClassified:
         """One task, promised as a whole, with a prediction for each of its stages."""
         promise = submitted.promise or Promise()
-        stages = self.costs.foresee(submitted.body)
+        stages = self.costs[submitted.model].foresee(submitted.body)
         task = replace(
             self._task(submitted, verdict),
             latency_class=promise.latency_class(),
@@ -102,7 +104,7 @@ class Classifier:
             received_at=submitted.received_at,
             promise=promise,
             useful_s=coding_task.useful_for_s(promise),
-            prediction=self.costs.predict(verdict.kind, submitted.body),
+            prediction=self.costs[submitted.model].predict(verdict.kind, submitted.body),
             reply_to=submitted.reply_to,
             session=submitted.session,
             supersedes=verdict.kind == "completion" and submitted.session is not None,
@@ -134,30 +136,32 @@ class Classifier:
         # What was cut short says nothing about how long it would have become.
         if usage is None or ended.outcome not in _FINISHED or ended.kind not in TASKS:
             return
+        costs = self.costs[ended.model]
         if ended.steps:
-            self._learn_steps(ended.steps)
+            _learn_steps(costs, ended.steps)
             return
-        self.costs.learn_output(
+        costs.learn_output(
             ended.kind,
             prompt_tokens=usage.prompt_tokens,
             output_tokens=usage.completion_tokens,
         )
         if expected is None:
             return
-        self.costs.learn_prompt(
+        costs.learn_prompt(
             ended.kind, prompt_bytes=expected.prompt_bytes, prompt_tokens=usage.prompt_tokens
         )
         ratio = usage.completion_tokens / expected.output_tokens
         prediction_error.record(ratio, {names.KIND: ended.kind})
 
-    def _learn_steps(self, steps: Sequence[StepEnded]) -> None:
-        for step in steps:
-            if step.usage is not None and step.kind in TASKS:
-                self.costs.learn_output(
-                    step.kind,
-                    prompt_tokens=step.usage.prompt_tokens,
-                    output_tokens=step.usage.completion_tokens,
-                )
+
+def _learn_steps(costs: Costs, steps: Sequence[StepEnded]) -> None:
+    for step in steps:
+        if step.usage is not None and step.kind in TASKS:
+            costs.learn_output(
+                step.kind,
+                prompt_tokens=step.usage.prompt_tokens,
+                output_tokens=step.usage.completion_tokens,
+            )
 
 
 def _record_span(task: Task, now: float, slack_s: float) -> None:

@@ -109,6 +109,7 @@ async def test_the_lengths_of_steps_are_learned_by_their_own_kind(bus: MemoryBus
                 kind="translation",
                 latency_class=LatencyClass.E2E,
                 tenant="local",
+                model="cato-demo",
                 outcome=Outcome.COMPLETED,
                 fence=Fence(1, 1),
                 reply_to=HERE,

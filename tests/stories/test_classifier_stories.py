@@ -46,6 +46,7 @@ def a_submission(
     id: str = "task-1",
     *,
     body: Body = FIM,
+    model: str = "cato-demo",
     kind: str | None = None,
     promise: Promise | None = None,
     session: str | None = None,
@@ -55,7 +56,7 @@ def a_submission(
     return TaskSubmitted(
         task_id=TaskId(id),
         tenant="local",
-        model="cato-demo",
+        model=model,
         received_at=0.0,
         reply_to=ReplyAddress(1, "ingress-1"),
         body=body,
@@ -73,6 +74,7 @@ def an_ending(id: str, *, outcome: Outcome = Outcome.COMPLETED, tokens: int = 1)
         kind="completion",
         latency_class=LatencyClass.TTFT,
         tenant="local",
+        model="cato-demo",
         outcome=outcome,
         fence=Fence(1, 1),
         reply_to=ReplyAddress(1, "ingress-1"),
@@ -157,6 +159,17 @@ async def test_answers_teach_how_long_answers_are(bus: MemoryBus) -> None:
 
     assert before.task.prediction.output_tokens_p50 == pytest.approx(14, abs=1)
     assert after.task.prediction.output_tokens_p50 == pytest.approx(50, rel=0.1)
+
+
+async def test_what_one_model_writes_says_nothing_about_another(bus: MemoryBus) -> None:
+    before = await classified(bus, a_submission("first", model="large"))
+
+    for number in range(200):
+        await bus.publish(an_ending(f"other-{number}", tokens=50))
+    await asyncio.sleep(0.1)
+    after = await classified(bus, a_submission("second", model="large"))
+
+    assert after.task.prediction == before.task.prediction
 
 
 async def test_answers_that_were_cut_short_teach_nothing(bus: MemoryBus) -> None:
