@@ -124,7 +124,8 @@ class Worker:
     def feed(self) -> None:
         """Let in whom the feeder wants in."""
         free = self.me.slots - len(self.roster.running)
-        if free <= 0 or not self.roster.waiting or self.roster.is_draining:
+        is_leaving = self.roster.is_draining or self.runners.broken.done()
+        if free <= 0 or not self.roster.waiting or is_leaving:
             return
         for run in self.gate.entering(free, self.feed):
             self.roster.begin(run)

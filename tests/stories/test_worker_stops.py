@@ -188,7 +188,7 @@ async def test_revoking_still_works_while_draining() -> None:
         assert bench.endings()[0].result is Attempt.ABORTED
 
 
-async def test_when_the_engine_dies_its_attempts_fail_and_the_worker_leaves() -> None:
+async def test_when_the_engine_dies_what_ran_fails_and_what_waits_is_handed_back() -> None:
     async with a_bench(slots=2) as bench:
         await bench.dispatch(*(a_dispatch(f"task-{n}", max_tokens=500) for n in (1, 2, 3)))
         await until_streaming(bench, "task-2")
@@ -199,7 +199,8 @@ async def test_when_the_engine_dies_its_attempts_fail_and_the_worker_leaves() ->
 
     results = {str(ended.task_id): ended.result for ended in bench.endings()}
     assert results["task-1"] is results["task-2"] is Attempt.FAILED
-    assert results["task-3"] in (Attempt.FAILED, Attempt.RETURNED)
+    # Beginning it on a dead engine would cost it one of its attempts.
+    assert results["task-3"] is Attempt.RETURNED
 
 
 async def test_when_an_idle_engine_dies_the_worker_leaves_before_it_is_sent_a_task() -> None:

@@ -46,19 +46,21 @@ async def test_on_sigterm_it_finishes_what_it_began_and_hands_back_the_rest(
     assert not any(map(psutil.pid_exists, engines))
 
 
-async def test_when_its_engine_is_killed_it_fails_the_attempt_and_exits_with_1(
+async def test_when_its_engine_is_killed_it_hands_back_what_waits_and_exits_with_1(
     desk: Desk, model_folder: Path
 ) -> None:
     async with a_seated_worker(desk, model_folder) as (process, worker):
         await desk.dispatch(worker, "task-1", max_tokens=3000)
+        await desk.dispatch(worker, "task-2", max_tokens=5)
         await until(lambda: bool(desk.of(TokensProduced)), within_s=20, saying="it streams")
 
         (engine,) = engine_pids(process.pid)
         os.kill(engine, signal.SIGKILL)
 
         assert await asyncio.wait_for(process.wait(), 20) == 1
-        await until(lambda: bool(desk.of(AttemptEnded)), within_s=5, saying="the attempt ended")
-    assert [ended.result for ended in desk.of(AttemptEnded)] == [Attempt.FAILED]
+        await until(lambda: len(desk.of(AttemptEnded)) == 2, within_s=5, saying="both ended")
+    results = {str(ended.task_id): ended.result for ended in desk.of(AttemptEnded)}
+    assert results == {"task-1": Attempt.FAILED, "task-2": Attempt.RETURNED}
 
 
 async def test_when_its_engine_is_killed_while_idle_it_exits_with_1(
