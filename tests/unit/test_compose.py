@@ -53,6 +53,7 @@ class Container(BaseModel):
     ports: list[str] = []
     volumes: list[str] = []
     profiles: list[str] = []
+    networks: dict[str, dict[str, list[str]]] = {}
     depends_on: dict[str, JsonValue] | list[str] = []
     healthcheck: Healthcheck | None = None
     stop_grace_period: str | None = None
@@ -208,7 +209,19 @@ def test_redis_keeps_what_it_was_given() -> None:
     assert {"appendonly yes", "maxmemory-policy noeviction"} <= set(configuration)
 
 
-def test_load_and_dashboards_wait_until_they_are_asked_for() -> None:
+@pytest.mark.parametrize("service", ["scheduler", "worker"])
+def test_a_second_model_is_a_scheduler_and_workers_of_its_own(service: str) -> None:
+    first, second = compose().services[service], compose().services[f"second-{service}"]
+
+    own = {name for name, value in second.settings().items() if first.settings()[name] != value}
+
+    assert own == {"CATO_MODEL"}
+    assert first.settings().keys() == second.settings().keys()
+    assert (first.command, first.healthcheck) == (second.command, second.healthcheck)
+    assert second.networks == {"default": {"aliases": [service]}}
+
+
+def test_load_dashboards_and_a_second_model_wait_until_they_are_asked_for() -> None:
     by_default = {name for name, each in compose().services.items() if not each.profiles}
 
     assert by_default == {"ingress", *SERVICES, "kafka", "redis", "topics"}
