@@ -168,10 +168,9 @@ class Simulation:
             worker = self.workers[assignment.worker.to_partition]
             ride.worker = worker.number
             self.at(now + self.house.hop_s, partial(self._receive, worker, ride))
-        look_again_at = self.dispatcher.look_again_at(decided, now)
-        if look_again_at < self._looks_at:
-            self._looks_at = look_again_at
-            self.at(look_again_at, self._look)
+        if decided.look_again_at < self._looks_at:
+            self._looks_at = decided.look_again_at
+            self.at(self._looks_at, self._look)
 
     def _refuse(self, ride: Ride, now: float) -> None:
         """Its client may ask again: to it that is the same request, to the scheduler another."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from loadgen.simulator.ledger import Ledger
 from loadgen.simulator.ride import Ride
@@ -24,8 +24,7 @@ class Stage(Enum):
     LEAVING = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """`received` counts all tasks it ever got, so that whoever reads knows which are not in it;
     `ended` are those that left since the last one."""
 
@@ -213,7 +212,9 @@ class Worker:
         self.rides[ride.sequence] = ride
 
     def _cached_tokens(self, ride: Ride) -> int:
-        before = self.prefixes.tokens(ride.arrival.cut) if self.prefix_share else 0
+        if not self.prefix_share:
+            return 0
+        before = self.prefixes.tokens(ride.arrival.cut)
         return shared_tokens(self.prefix_share, before, ride.arrival.prompt_tokens)
 
     def _running(self) -> Iterator[Running]:

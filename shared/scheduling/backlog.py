@@ -137,6 +137,8 @@ class Backlog:
 
     def older_than(self, received_at: float) -> Iterator[Task]:
         """Those received before that instant, oldest first; costs only what is walked."""
+        if not _is_due(self._by_age, received_at):
+            return iter(())
         old = takewhile(lambda each: each[0] < received_at, self._by_age)
         return (self._places[task_id].task for _, task_id in old)
 

@@ -8,6 +8,7 @@ sequences all move by one, so that their progress is the difference of two step 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from shared.scheduling.step_time import EngineProfile
 
@@ -35,8 +36,7 @@ class Sequence:
         return self.target_tokens - self.prefilled_tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """What one step did: each of `emitted` got one token; `finished` are those that got their last.
 
     `chunks` says whose prompts it prefilled, and how much of each; `joined` got their first token
@@ -161,7 +161,7 @@ class Batch:
             chunks=tuple(chunks),
             joined=tuple(prefilled),
             emitted=emitted,
-            finished=tuple(self._finish()),
+            finished=self._finish(),
             preempted=preempted,
         )
 
@@ -268,13 +268,15 @@ class Batch:
         remaining = sequence.output_tokens - sequence.emitted_before - 1
         heappush(self._endings, (self.steps + remaining, sequence.arrival, sequence))
 
-    def _finish(self) -> Iterable[Sequence]:
+    def _finish(self) -> tuple[Sequence, ...]:
+        finished: tuple[Sequence, ...] = ()
         while self._endings and self._endings[0][0] <= self.steps:
             ending = heappop(self._endings)
             # Those of removed sequences are stale too.
             if ending[2] in self._decoding and not self._is_stale(ending):
                 self._leave(ending[2])
-                yield ending[2]
+                finished += (ending[2],)
+        return finished
 
     def _last_step(self, sequence: Sequence) -> int:
         return sequence.joined_step + sequence.output_tokens - sequence.emitted_before - 1

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -58,17 +58,17 @@ class Guard:
     def place(
         self,
         task: Task,
-        free: Mapping[str, WorkerView],
+        free: Sequence[WorkerView],
         now: float,
         cost: Cost,
         pressure_s: float,
     ) -> WorkerView | None:
         try:
-            worker = self.policy.place(task, tuple(free.values()), now, cost, pressure_s)
-            if worker is not None and free.get(worker.name) is not worker:
+            worker = self.policy.place(task, free, now, cost, pressure_s)
+            if worker is not None and worker not in free:
                 raise _Nonsense(f"{worker.name} may not be sent a task")
         except Exception as error:  # noqa: BLE001
-            return self._lapsed("place", error, min(free.values(), key=_held))
+            return self._lapsed("place", error, min(free, key=_held))
         return worker
 
     def doomed_at(self, task: Task, cost: Cost) -> float:
