@@ -1,7 +1,6 @@
 """A process runs until a signal ends it, its settings forbid it, or something in it breaks."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -12,6 +11,7 @@ from typing import Final, NoReturn
 import uvloop
 
 from shared.domain.errors import CatoError, SettingsError
+from shared.runtime.garbage import collect_seldom
 from shared.runtime.logs import configure_logs
 from shared.runtime.settings import LogSettings
 
@@ -36,22 +36,12 @@ def _run(main: Callable[[], Awaitable[None]]) -> int:
     try:
         settings = LogSettings.load()
         configure_logs(level=settings.log_level, form=settings.log_format)
-        _collect_garbage_seldom()
+        collect_seldom()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_signalled(main))
     except Exception as error:  # noqa: BLE001  # the last place that can tell of it
         return _tell(error)
     return 0
-
-
-def _collect_garbage_seldom() -> None:
-    """Requests leave few cycles; looking for them as often as by default costs 5 % of the CPU.
-
-    What was imported lives as long as the process, so the collector need not look at it again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 async def _until_signalled(main: Callable[[], Awaitable[None]]) -> None:
