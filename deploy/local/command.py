@@ -13,9 +13,9 @@ from pathlib import Path
 from deploy.local.demo import compared, played, plays
 from deploy.local.engine import models_at
 from deploy.local.errors import LocalError
-from deploy.local.house import EMBEDDED, REAL, Blueprint, House
+from deploy.local.house import EMBEDDED, REAL, Blueprint, House, Pool
 from deploy.local.misspelt import misspelt
-from deploy.local.pools import Asked, pools_of
+from deploy.local.pools import Asked, pools_of, tokenizers_of
 from deploy.local.processes import first_to_end
 from deploy.local.scaling import WORKER_STARTS_IN, BoundsContradict, keep_scaled
 
@@ -118,16 +118,17 @@ async def _in_house(options: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def _house(options: argparse.Namespace) -> AsyncIterator[House]:
+    pools = pools_of(options)
     blueprint = Blueprint(
         directory=options.out,
         port=options.port,
-        pools=pools_of(options),
+        pools=pools,
         schedulers=options.schedulers,
         kafka=options.kafka,
         redis_url=options.redis_url,
-        settings=_for_scaling(options),
+        settings={**_for_scaling(options, pools), **tokenizers_of(pools)},
     )
-    for pool in blueprint.pools:
+    for pool in pools:
         await _meet_engine(blueprint.told(pool))
     for name, meant in misspelt():
         _say(f"{name} is ignored: no such setting; was {meant} meant?")
@@ -139,11 +140,11 @@ async def _house(options: argparse.Namespace) -> AsyncIterator[House]:
             _say("stopping the house")
 
 
-def _for_scaling(options: argparse.Namespace) -> dict[str, str]:
+def _for_scaling(options: argparse.Namespace, pools: Sequence[Pool]) -> dict[str, str]:
     """Raises LocalError when a pool would begin above its bound."""
     if options.command != "up" or options.scale_to is None:
         return {}
-    most = max(pool.workers for pool in pools_of(options))
+    most = max(pool.workers for pool in pools)
     if options.scale_to < most:
         raise BoundsContradict(most, options.scale_to)
     return {name: os.environ.get(name, own) for name, own in WORKER_STARTS_IN.items()}

@@ -1,9 +1,11 @@
 """Each `--model` is a pool: workers of its own, and what is different about them."""
 
 import argparse
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Self
 
 from deploy.local.errors import LocalError
@@ -57,6 +59,20 @@ def pools_of(options: argparse.Namespace) -> tuple[Pool, ...]:
             raise NamedTwice(each.model)
         pools[each.model] = _pool(each.model, {**of_all, **each.options})
     return tuple(pools.values())
+
+
+def tokenizers_of(pools: Iterable[Pool]) -> dict[str, str]:
+    """What the ingress is told of them: a model in a folder has its tokenizer beside it."""
+    told = [{**os.environ, **pool.settings} for pool in pools]
+    files = {
+        each["CATO_MODEL"]: Path(each["CATO_ENGINE_MODEL"]) / "tokenizer.json"
+        for each in told
+        if "CATO_ENGINE_MODEL" in each
+    }
+    found = {model: str(file.absolute()) for model, file in files.items() if file.is_file()}
+    if not found or "CATO_TOKENIZERS" in os.environ:
+        return {}
+    return {"CATO_TOKENIZERS": json.dumps(found)}
 
 
 def _pool(model: str, said: Mapping[str, object]) -> Pool:

@@ -1,12 +1,15 @@
 """What is typed after `--model` decides which pools a laptop's house has, and what is theirs."""
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from deploy.local.command import main
-from deploy.local.pools import Asked, pools_of
+from deploy.local.house import Pool
+from deploy.local.pools import Asked, pools_of, tokenizers_of
 
 URL = "http://gpu:8000/v1"
 
@@ -65,6 +68,22 @@ def test_the_embedded_engine_brings_its_own_model(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CATO_ENGINE_MODEL", "/models/mine")
     ((_, settings),) = pools("small,engine=embedded")
     assert settings["CATO_ENGINE_MODEL"] == "/models/mine"
+
+
+def test_a_model_that_lies_in_a_folder_brings_its_tokenizer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    here = Pool(settings={"CATO_MODEL": "here", "CATO_ENGINE_MODEL": str(tmp_path)})
+    away = Pool(settings={"CATO_MODEL": "away", "CATO_ENGINE_MODEL": "Qwen/Qwen2.5-Coder-7B"})
+
+    assert json.loads(tokenizers_of([here, away])["CATO_TOKENIZERS"]) == {
+        "here": str(tmp_path / "tokenizer.json")
+    }
+    assert tokenizers_of([away]) == {}
+
+    monkeypatch.setenv("CATO_TOKENIZERS", "{}")
+    assert tokenizers_of([here]) == {}
 
 
 def test_a_policy_brings_its_feeder() -> None:
