@@ -219,8 +219,8 @@ class Worker:
 
     def _running(self) -> Iterator[Running]:
         first = self.batch.steps + 1
-        for ride, running in self.ledger.promised.items():
-            running.tokens = first - ride.joined[0] + ride.tokens_before
+        for running, ahead in self.ledger.promised.values():
+            running.tokens = first + ahead
             yield running
 
     def _engine_now(self, now: float) -> EngineNow:

@@ -80,7 +80,8 @@ class Fleet:
         opened = self._opened(now, window_s)
         if opened == len(self._busy.keys):
             return math.inf
-        return self._busy.keys[opened][0] - window_s
+        # However that is rounded: whoever looks again at the same instant would look for ever.
+        return max(self._busy.keys[opened][0] - window_s, math.nextafter(now, math.inf))
 
     def copy(self) -> "Fleet":
         fleet = Fleet()
@@ -100,11 +101,8 @@ class Fleet:
         self._now = max(self._now, now)
 
     def _opened(self, now: float, window_s: float) -> int:
-        """How many of those that are busy; to the last bit judged as in `opens_at`."""
-        keys = self._busy.keys
-        if not keys or keys[0][0] - window_s > now:
-            return 0
-        return bisect_right(keys, now, key=lambda key: key[0] - window_s)
+        """How many of those that are busy."""
+        return bisect_right(self._busy.keys, (now + window_s, math.inf))
 
 
 # The smaller of inf and NaN is inf: NaN, before and after nothing, would leave no order.
