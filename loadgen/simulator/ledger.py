@@ -14,7 +14,7 @@ from shared.scheduling.batching import Sequence, Step
 from shared.scheduling.feeding import Running
 from shared.scheduling.step_time import StepTime
 
-_LONG: Final = 4096
+_LONG: Final = 1024
 
 
 @dataclass(slots=True)
