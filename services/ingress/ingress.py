@@ -53,7 +53,7 @@ class Ingress:
     async def close(self, conversation: Conversation, exchange: Exchange) -> None:
         """The client has its answer, or left: then nobody wants the task any more."""
         if conversation.close() and not exchange.asked.detached:
-            await self._cancel(conversation.task_id)
+            await self._cancel(conversation)
         self.gate.desk.remove(conversation)
         exchange.finish(self.clock.now())
         if exchange.asked.tenant.has_quota() and not exchange.asked.detached:
@@ -96,9 +96,10 @@ class Ingress:
         self.errands.run(self.journal.follow(task_id, listener))
         return listener
 
-    async def cancel(self, task_id: TaskId) -> None:
+    async def cancel(self, task_id: TaskId, model: str) -> None:
         """Raises Unavailable."""
-        await (await self.bus.publish(TaskCancelled(task_id=task_id, at=self.clock.now())))
+        cancelled = TaskCancelled(task_id=task_id, at=self.clock.now(), model=model)
+        await (await self.bus.publish(cancelled))
 
     async def drain(self, within_s: float) -> None:
         """Take nothing new, and let what is open come to its end."""
@@ -178,15 +179,17 @@ class Ingress:
             await scribe.write(conversation)
         finally:
             if conversation.close():
-                await self._cancel(conversation.task_id)
+                await self._cancel(conversation)
             self.gate.desk.remove(conversation)
             usage = scribe.pieces[-1].usage if scribe.pieces else None
             used = usage.prompt_tokens + usage.completion_tokens if usage else 0
             self.errands.run(self.gate.settle(scribe.asked, used))
 
-    async def _cancel(self, task_id: TaskId) -> None:
+    async def _cancel(self, conversation: Conversation) -> None:
+        task_id, model = conversation.task_id, conversation.model
         try:
-            await self.bus.publish(TaskCancelled(task_id=task_id, at=self.clock.now()))
+            cancelled = TaskCancelled(task_id=task_id, at=self.clock.now(), model=model)
+            await self.bus.publish(cancelled)
         except Unavailable as error:
             log.warning("task not cancelled", extra={"task_id": task_id, "why": str(error)})
 

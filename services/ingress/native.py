@@ -59,7 +59,7 @@ class Looking:
         task_id, tenant = addressed(self.ingress, call)
         facts = await self.ingress.journal.facts_of(task_id, tenant)
         if scope["method"] == "DELETE" and facts["status"] != "ended":
-            await self.ingress.cancel(task_id)
+            await self.ingress.cancel(task_id, str(facts["model"]))
             facts["status"] = "cancelling"
         await call.answer_json(json.dumps(facts).encode())
 

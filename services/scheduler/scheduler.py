@@ -72,6 +72,8 @@ class Scheduler:
 
     async def cancel(self, records: Sequence[Record[TaskCancelled]]) -> None:
         for record in records:
+            if record.message.model not in (None, self.measures.model):
+                continue
             task = self.mirror.task(record.message.task_id)
             if task is None:
                 self.mirror.arrivals.cancel(record.message.task_id)

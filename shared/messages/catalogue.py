@@ -162,12 +162,16 @@ class AttemptEnded(Message):
 
 
 class TaskCancelled(Message):
-    """ingress -> scheduler: the client no longer wants it."""
+    """ingress -> scheduler: the client no longer wants it.
+
+    Without a `model` every pool has to remember it, in case that the task still comes.
+    """
 
     base_topic: ClassVar[str] = "tasks.cancelled"
 
     task_id: TaskId
     at: float
+    model: str | None = None
 
     def key(self) -> str:
         return self.task_id

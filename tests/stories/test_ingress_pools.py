@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from services.ingress.settings import Knobs
 from services.ingress.tenants import Tenants
 from shared.domain.outcome import Outcome
-from shared.messages.catalogue import TaskSubmitted
+from shared.messages.catalogue import TaskCancelled, TaskSubmitted
 from shared.messages.pool import LeaderElected
 from tests.stories.front_door import HELLO, House
 
@@ -39,6 +39,19 @@ async def test_the_model_of_a_request_picks_its_pool() -> None:
 
         assert task.model == "large"
         assert (await asking.done()).json()["model"] == "large"
+
+
+async def test_who_leaves_is_of_no_concern_to_another_pool() -> None:
+    async with a_house_of_two() as house:
+        asking = house.client.start("POST", COMPLETIONS, LARGE)
+        await house.task()
+        asking.leave()
+        await asking.done()
+        accepted = await house.client.post("/v1/tasks", {"model": "large", "code": "x = 1"})
+        await house.client.start("DELETE", accepted.headers["location"]).done()
+
+        await house.until(lambda: len(house.told(TaskCancelled)) == 2, saying="both are cancelled")
+        assert {message.model for message in house.told(TaskCancelled)} == {"large"}
 
 
 async def test_who_names_no_model_is_served_by_the_usual_one() -> None:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from shared.domain.outcome import Attempt, Outcome
+from shared.domain.task import TaskId
+from shared.messages.catalogue import TaskCancelled
 from shared.messages.pool import BacklogReported, DeadLettered
 from tests.builders import a_task
 from tests.stories.scheduling import Pool, ScriptedWorker
@@ -92,6 +94,18 @@ async def test_a_pool_without_a_scheduler_waits_while_the_other_goes_on() -> Non
             lambda: len(usual.outcomes()) == 2, within_s=2, saying="both tasks are settled"
         )
         assert usual.outcomes()["to-large"] is Outcome.COMPLETED
+
+
+async def test_what_is_cancelled_in_one_pool_is_not_remembered_by_the_other() -> None:
+    async with two_pools() as (usual, large):
+        cancelled = TaskCancelled(task_id=TaskId("early"), at=usual.clock.now(), model="large")
+
+        await usual.bus.publish(cancelled)
+
+        await usual.until(
+            lambda: "early" in large.store.barred_until, within_s=1, saying="its pool remembers it"
+        )
+        assert "early" not in usual.store.barred_until
 
 
 async def test_what_dies_in_one_pool_is_told_once() -> None:
