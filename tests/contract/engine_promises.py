@@ -70,13 +70,15 @@ def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-async def until(is_so: Callable[[], bool], *, within_s: float, saying: str) -> None:
+async def until(
+    is_so: Callable[[], bool], *, within_s: float, saying: str, every_s: float = 0.001
+) -> None:
     """Raises AssertionError with what was to become true, when it did not."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + within_s
     while not is_so():
         assert loop.time() < give_up, f"not within {within_s:g} s: {saying}"
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(every_s)
 
 
 async def until_idle(engine: Engine) -> None:

@@ -85,6 +85,42 @@ async def test_a_killed_worker_leaves_no_engine_behind(desk: Desk, model_folder:
         await until(lambda: not is_alive(engine), within_s=10, saying="its engine is gone")
 
 
+async def test_a_worker_killed_while_it_loads_leaves_no_engine_behind(
+    desk: Desk, model_folder: Path
+) -> None:
+    async with a_worker_process(desk, **worker_settings(model_folder)) as process:
+        engine = await the_loading_engine(process)
+
+        process.kill()
+        await process.wait()
+
+        await until(lambda: not is_alive(engine), within_s=10, saying="its engine is gone")
+
+
+async def test_on_sigterm_while_it_loads_it_leaves_without_waiting_for_the_model(
+    desk: Desk, model_folder: Path
+) -> None:
+    async with a_worker_process(desk, **worker_settings(model_folder)) as process:
+        engine = await the_loading_engine(process)
+        # A model that would take for ever to load.
+        os.kill(engine, signal.SIGSTOP)
+
+        process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert not is_alive(engine)
+
+
+async def the_loading_engine(worker: Process) -> int:
+    def is_loading() -> bool:
+        return bool(engine_pids(worker.pid))
+
+    # To look at every process takes a while, and the engine needs the cores.
+    await until(is_loading, within_s=_LOADED_WITHIN_S, saying="it loads", every_s=0.1)
+    (engine,) = engine_pids(worker.pid)
+    return engine
+
+
 def is_alive(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

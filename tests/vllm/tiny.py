@@ -70,7 +70,14 @@ async def a_started_engine(
 def engine_pids(parent: int | None = None) -> set[int]:
     """The processes in which vLLM's engines run, below this process or another."""
     below = psutil.Process(parent).children(recursive=True)
-    return {child.pid for child in below if "EngineCore" in child.name()}
+    return {child.pid for child in below if "EngineCore" in _name_of(child)}
+
+
+def _name_of(process: psutil.Process) -> str:
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return "gone meanwhile"
 
 
 def worker_settings(folder: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from services.worker.engine import EngineDied, Job, JobId, Piece
 from services.worker.engines.settings import EngineSettings
-from services.worker.engines.vllm_leash import Leash, kill_all
+from services.worker.engines.vllm_leash import Leash
 from services.worker.engines.vllm_meter import StepMeter
 from services.worker.engines.vllm_model import Model, import_vllm
 from services.worker.engines.vllm_wire import (
@@ -88,7 +88,7 @@ class VLLMEngine:
         self._meter = StepMeter(clock=clock)
         self._process: VLLMProcess | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._leash: Leash | None = None
+        self._leash = Leash()
         self._mark_ids: list[int] = []
         # Of the prompt tokens computed, those of prompts that are through.
         self._through_tokens = 0
@@ -106,10 +106,7 @@ class VLLMEngine:
 
     async def start(self) -> None:
         """Ready when a first answer has come. Raises SettingsError, EngineUnavailable."""
-        arguments = self._model.arguments(self.profile)
-        vllm = await asyncio.to_thread(import_vllm)
-        process = await asyncio.to_thread(vllm.load, arguments, self._meter)
-        self._process, self._leash = process, Leash.on(process.pids())
+        process = self._process = await self._loaded(self._model.arguments(self.profile))
         limits = process.limits
         self._model.check_tokenizer(
             largest_id=process.largest_token_id(), vocabulary=limits.vocabulary
@@ -130,12 +127,13 @@ class VLLMEngine:
         if self._watching is not None:
             self._watching.cancel()
         if process is None:
+            # It may be loading, and would do so to the end.
+            self._leash.pull()
             return
         for stream in tuple(self._streams.values()):
             await process.abort(stream.job.id)
         await asyncio.to_thread(process.shutdown)
-        if self._leash is not None:
-            self._leash.let_go()
+        self._leash.let_go()
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         process = self._alive()
@@ -171,6 +169,14 @@ class VLLMEngine:
     def death(self) -> EngineDied | None:
         is_alive = self._process is not None and not self._process.is_dead()
         return None if is_alive else EngineDied(_DEAD)
+
+    async def _loaded(self, arguments: Mapping[str, JsonValue]) -> "VLLMProcess":
+        vllm = await asyncio.to_thread(import_vllm)
+        loading = asyncio.ensure_future(asyncio.to_thread(vllm.load, arguments, self._meter))
+        while not loading.done():
+            await asyncio.wait({loading}, timeout=_WATCH_S)
+            self._leash.hold_children()
+        return loading.result()
 
     async def _pieces(self, process: "VLLMProcess", stream: _Stream) -> AsyncGenerator[Piece, None]:
         job = stream.job
@@ -261,5 +267,5 @@ class VLLMEngine:
             is_busy = any(stream.is_in for stream in self._streams.values())
             if is_busy and silent_s > self._model.silence_s:
                 log.error("vLLM makes no step", extra={"silent_s": silent_s})
-                kill_all(process.pids())
+                self._leash.pull()
                 return

@@ -135,11 +135,6 @@ class VLLMProcess:
     def is_dead(self) -> bool:
         return bool(self._llm.errored)
 
-    def pids(self) -> list[int]:
-        """Of the processes that hold the model."""
-        manager = self._llm.engine_core.resources.engine_manager
-        return [] if manager is None else [process.pid for process in manager.processes]
-
     def shutdown(self) -> None:
         """Blocks until the processes are gone."""
         self._llm.shutdown()
