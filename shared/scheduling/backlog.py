@@ -50,6 +50,7 @@ class Backlog:
     queued: Counter[LatencyClass] = field(default_factory=Counter)
     work_s: defaultdict[LatencyClass, float] = field(default_factory=lambda: defaultdict(float))
     _promised_s: float = 0.0
+    _late_s: float = 0.0
     _places: dict[TaskId, _Place] = field(default_factory=dict)
     _order: SortedList = field(default_factory=SortedList)
     _late: SortedList = field(default_factory=SortedList)
@@ -103,6 +104,7 @@ class Backlog:
         self.queued[place.task.latency_class] -= 1
         self.work_s[place.task.latency_class] -= place.work_s
         self._promised_s -= place.promised_s()
+        self._late_s -= place.work_s if place.is_late else 0.0
         return place.task
 
     def relegate(self, now: float) -> None:
@@ -114,6 +116,7 @@ class Backlog:
             self._late.add(place.key)
             self._promised_s -= place.promised_s()
             place.is_late = True
+            self._late_s += place.work_s
 
     def heads(self) -> Iterator[Task]:
         """Who can still be on time, in the policy's order. Do not change the backlog meanwhile."""
@@ -151,6 +154,10 @@ class Backlog:
     def pressure_s(self) -> float:
         """How long the fleet would work on the promises that wait and can still be kept."""
         return max(0.0, self._promised_s) / max(1, self.workers)
+
+    def late_s(self) -> float:
+        """How long it would work on those who can only be late: who came too late for some time."""
+        return max(0.0, self._late_s) / max(1, self.workers)
 
     def ahead_of(self, task: Task) -> int:
         """How many would be served before this newcomer?"""

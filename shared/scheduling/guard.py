@@ -49,6 +49,12 @@ class Guard:
         except Exception as error:  # noqa: BLE001
             return self._lapsed("window", error, math.inf)
 
+    def late_limit_s(self) -> float:
+        try:
+            return _number(self.policy.late_limit_s)
+        except Exception as error:  # noqa: BLE001
+            return self._lapsed("window", error, math.inf)
+
     def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         try:
             return tuple(map(_number, self.policy.rank(task, cost, pressure_s)))

@@ -13,6 +13,8 @@ from shared.scheduling.policy import Home, WorkerView
 
 # A policy that declined so many in a row is not asked about ten thousand more in this step.
 _DECLINED: Final = 64
+# Who waits among too many late ones waits until some of them are given up.
+_CROWD_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def plan(
     on_time = room.fill(
         chain(backlog.older_than(starved_at), backlog.heads()), gone, backlog.guard.window_s()
     )
-    late = room.fill(backlog.latecomers(), gone, backlog.guard.late_window_s())
+    late = room.fill_late(gone)
     return Plan(
         dispatch=(*on_time, *late),
         expired=expired,
@@ -95,6 +97,7 @@ class _Room:
         self._starved_at = starved_at
         self._home_of = home_of
         self._pressure_s = backlog.pressure_s()
+        self._is_late_crowded = backlog.late_s() > self._guard.late_limit_s()
 
     def fill(
         self, waiting: Iterator[Task], gone: set[TaskId], window_s: float
@@ -122,6 +125,11 @@ class _Room:
             free = None
         return tuple(sent)
 
+    def fill_late(self, gone: set[TaskId]) -> tuple[Assignment, ...]:
+        if self._is_late_crowded:
+            return ()
+        return self.fill(self._backlog.latecomers(), gone, self._guard.late_window_s())
+
     def opens_at(self, gone: set[TaskId]) -> float:
         """When the next worker may be sent something, if anybody waits for it.
 
@@ -131,7 +139,9 @@ class _Room:
             return math.inf
         is_on_time = any(task.id not in gone for task in self._backlog.heads())
         window_s = self._guard.window_s() if is_on_time else self._guard.late_window_s()
-        return self._fleet.opens_at(self._now, window_s)
+        opens_at = self._fleet.opens_at(self._now, window_s)
+        is_watched = self._is_late_crowded and self._fleet.is_open(self._now, math.inf)
+        return min(opens_at, self._now + _CROWD_S) if is_watched else opens_at
 
     def _worker_for(self, task: Task, free: Sequence[WorkerView]) -> WorkerView | None:
         """Nobody is declined for ever, whatever the policy says."""

@@ -104,6 +104,11 @@ class Policy(Protocol):
         ...
 
     @property
+    def late_limit_s(self) -> float:
+        """While they are more work than this for each worker, none of them is sent."""
+        ...
+
+    @property
     def looks_inside(self) -> bool:
         """Does it want to know which tasks each worker holds?"""
         ...
@@ -159,6 +164,7 @@ class Eager:
     starvation_bound_s: float | None = None
     window_s = math.inf
     late_window_s = math.inf
+    late_limit_s = math.inf
     looks_inside = False
     feeder = "fcfs"
 

@@ -107,6 +107,20 @@ def test_batch_work_and_the_late_are_no_rush() -> None:
     assert backlog.pressure_s() == pytest.approx(0)
 
 
+def test_who_can_only_be_late_waits_while_there_are_many() -> None:
+    """A rush ends in a second; who came too late for it is waiting longer, and says that the fleet
+    cannot keep up: a late answer would cost one that is on time."""
+    late = [replace(SUMMARY, id=TaskId(f"late-{n}")) for n in range(20)]
+    few, many = (a_backlog(*late[:count], policy="cato") for count in (3, 20))
+
+    served, declined = (plan(each, [ODD], now=5, starvation_s=60) for each in (few, many))
+
+    assert few.late_s() < CATO.late_limit_s < many.late_s()
+    assert [each.task for each in served.dispatch] == late[:1]
+    assert declined.dispatch == ()
+    assert 5 < declined.look_again_at < 6
+
+
 def test_a_starving_task_is_never_declined() -> None:
     rush = [replace(SUMMARY, id=TaskId(f"rush-{n}"), received_at=100) for n in range(200)]
     starving = replace(SUMMARY, useful_s=None)

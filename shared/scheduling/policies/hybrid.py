@@ -21,6 +21,7 @@ class Hybrid:
     margin_s: float = 0.012
     window_s: float = 0.005
     late_window_s: float = 0.0
+    late_limit_s: float = float("inf")
     work_conserving: bool = False
     looks_inside: bool = False
     starvation_bound_s: float | None = None
