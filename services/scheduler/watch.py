@@ -166,6 +166,7 @@ class Watch:
         )
         mirror.waits_s = {klass: wait.wait_s for klass, wait in waits.items()}
         queued, queued_bytes = len(mirror.backlog), mirror.queued_bytes
+        step, company = mirror.backlog.cost.profile.step_time, mirror.backlog.cost.company
         report = BacklogReported(
             model=self.model,
             epoch=self.epoch,
@@ -177,6 +178,8 @@ class Watch:
             classes={klass: _on_the_wire(wait) for klass, wait in waits.items()},
             needed=self.outlook.needed,
             context_tokens=mirror.fleet.context_tokens(),
+            step_s=step.base_s + step.decode_s * company,
+            prompt_token_s=step.prefill_s,
         )
         await self.scheduler.bus.publish(report)
         self.scheduler.measures.holds(report, running=len(mirror.held))

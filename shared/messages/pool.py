@@ -104,7 +104,8 @@ class BacklogReported(Message):
     """scheduler -> every ingress and scaler, every 100 ms: how long a newcomer would wait.
 
     `needed`: how many workers would keep the promise. `context_tokens`: what no worker can take
-    more of, None where nobody knows.
+    more of, None where nobody knows. `step_s`: how long an engine's step takes in usual company,
+    and `prompt_token_s` how much longer for each token of a prompt in it.
     """
 
     base_topic: ClassVar[str] = "backlog.reported"
@@ -119,6 +120,8 @@ class BacklogReported(Message):
     classes: dict[LatencyClass, ClassBacklog]
     needed: int | None = None
     context_tokens: int | None = None
+    step_s: float = 0.0
+    prompt_token_s: float = 0.0
 
     def key(self) -> str:
         return self.model

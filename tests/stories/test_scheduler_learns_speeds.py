@@ -6,8 +6,9 @@ import pytest
 
 from services.scheduler.fleet import Fleet
 from services.scheduler.mirror import Mirror
-from shared.messages.pool import EngineLoad, FittedSteps, WorkerReported
+from shared.messages.pool import BacklogReported, EngineLoad, FittedSteps, WorkerReported
 from tests.builders import COST, a_backlog, a_task
+from tests.stories.scheduling import Pool, ScriptedWorker
 
 SLOW = FittedSteps(
     base_s=0.018, prefill_s=4e-5, attention_s=0, decode_s=4e-5, kv_s=2e-8, error=0.03, timings=500
@@ -62,3 +63,13 @@ def test_when_the_workers_are_gone_the_profile_is_believed_again() -> None:
     mirror.learn_costs(60.0, 1.0)
 
     assert mirror.backlog.cost == COST
+
+
+async def test_everybody_is_told_how_long_the_first_token_of_a_prompt_takes() -> None:
+    async with Pool.open() as pool:
+        await ScriptedWorker(pool=pool).start()
+        await pool.until(lambda: bool(pool.told(BacklogReported)), within_s=2, saying="it reports")
+
+        told = pool.told(BacklogReported)[-1]
+        expected_s = COST.first_token_s(a_task(prompt_tokens=1000))
+        assert told.step_s + 1000 * told.prompt_token_s == pytest.approx(expected_s)
