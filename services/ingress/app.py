@@ -22,6 +22,7 @@ from services.ingress.ingress import Ingress
 from services.ingress.native import Following, Looking, Submitting
 from services.ingress.page import page
 from services.ingress.refusals import body_of, headers_of
+from services.ingress.small_first import SmallFirst
 from shared.domain.errors import InvalidRequest, TaskRejected, Unavailable
 from shared.runtime.health import metrics_page
 from shared.telemetry import instruments, names
@@ -43,10 +44,11 @@ _TOLD_ELSEWHERE: Final[TelemetryConfig] = {
 
 def build_app(ingress: Ingress) -> ASGIApp:
     """Hot routes are plain ASGI applications; the rest is small enough for the framework's way."""
+    small_first = SmallFirst(ingress)
     app = FastAPI(title="CATO", openapi_url=None, redirect_slashes=False, telemetry=_TOLD_ELSEWHERE)
     app.router.routes += [
-        Route("/v1/completions", Completing(ingress, "completions"), methods=["POST"]),
-        Route("/v1/chat/completions", Completing(ingress, "chat"), methods=["POST"]),
+        Route("/v1/completions", Completing(ingress, small_first, "completions"), methods=["POST"]),
+        Route("/v1/chat/completions", Completing(ingress, small_first, "chat"), methods=["POST"]),
         Route("/v1/tasks", Submitting(ingress), methods=["POST"]),
         Route("/v1/tasks/{task_id}", Looking(ingress), methods=["GET", "DELETE"]),
         Route("/v1/tasks/{task_id}/events", Following(ingress), methods=["GET"]),

@@ -12,7 +12,10 @@ from shared.telemetry.tracing import Root
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """`kind` and `promise` are the client's own; `reserved_tokens` were taken from its quota."""
+    """`kind` and `promise` are the client's own; `reserved_tokens` were taken from its quota.
+
+    `small` is a model that may be asked before `model`.
+    """
 
     task_id: TaskId
     request_id: str
@@ -21,6 +24,7 @@ class Asked:
     tenant: Tenant
     headers: RequestHeaders
     model: str
+    small: str | None = None
     body: Body
     size_bytes: int
     prompt_tokens: int

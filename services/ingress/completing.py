@@ -15,6 +15,7 @@ from services.ingress.errors import ClientLeft
 from services.ingress.exchange import Exchange
 from services.ingress.ingress import Ingress
 from services.ingress.requests import ChatRequest, CompletionRequest
+from services.ingress.small_first import SmallFirst, Turn
 from services.ingress.talk import Talk
 from services.ingress.understanding import Heard, hear, understand
 from shared.domain.errors import TaskRejected
@@ -31,6 +32,7 @@ class Completing:
     """One OpenAI route, as an ASGI application: no framework stands between pieces and socket."""
 
     ingress: Ingress
+    small_first: SmallFirst
     route: Route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,19 +41,20 @@ class Completing:
             heard = await hear(self.ingress, call)
             request = self._read(heard.raw)
             asked = await understand(self.ingress, call, heard, request)
-            conversation = await self._open(asked, heard)
+            turn = self.small_first.turn(call, asked)
+            conversation = await self._open(turn, heard)
         except ClientLeft:
             return
-        talk = self._talk(call, conversation, asked, request)
+        talk = self._talk(call, conversation, turn.asked, request)
         await self._converse(talk, is_streamed=request.stream is True)
 
     def _read(self, raw: bytes) -> OpenAIRequest:
         return ChatRequest.read(raw) if self.route == "chat" else CompletionRequest.read(raw)
 
-    async def _open(self, asked: Asked, heard: Heard) -> Conversation:
-        if asked.headers.idempotency_key is None:
-            return await self.ingress.open(asked)
-        task_id = await self.ingress.once(asked, heard.digest(self.route))
+    async def _open(self, turn: Turn, heard: Heard) -> Conversation:
+        if turn.asked.headers.idempotency_key is None:
+            return await turn.open()
+        task_id = await self.ingress.once(turn.asked, heard.digest(self.route))
         return self.ingress.listen(task_id)
 
     def _talk(

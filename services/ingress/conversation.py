@@ -199,6 +199,14 @@ class Conversation:
         events, self._events, self._unread_bytes = self._events, [], 0
         return events
 
+    async def heard_out(self, within_s: float) -> Sequence[Event]:
+        """All that was said until the last word, or for so long; it stays to be read."""
+        loop = asyncio.get_running_loop()
+        until_at = loop.time() + within_s
+        while not (self.is_over or self.has_left) and (left_s := until_at - loop.time()) > 0:
+            await self._arrival(left_s)
+        return tuple(self._events)
+
     def _is_in_turn(self, produced: TokensProduced) -> bool:
         if self.fence is None or (not self._has_spoken and produced.fence > self.fence):
             self.fence, self._next_sequence = produced.fence, 0

@@ -63,9 +63,17 @@ class Gate:
             raise UnknownModel(wanted, known)
         return wanted
 
-    def models(self) -> tuple[str, ...]:
+    def pools_of(self, model: str) -> tuple[str | None, str]:
+        """Which one to ask first, where it is a name for two, and which one answers for it."""
+        return self.knobs.small_first.get(model, (None, model))
+
+    def pools(self) -> tuple[str, ...]:
         """The usual one, and every other that a scheduler leads or has led lately."""
         return tuple(dict.fromkeys((self.knobs.model, *self.backlogs.models())))
+
+    def models(self) -> tuple[str, ...]:
+        """What a client may name."""
+        return tuple(dict.fromkeys((*self.pools(), *self.knobs.small_first)))
 
     async def check_length(self, model: str, body: Body) -> None:
         """Raises PromptTooLong, or InvalidRequest for an answer that no context holds."""
@@ -84,7 +92,7 @@ class Gate:
             stale_s=self.knobs.backlog_stale_s,
             open_bytes=self.desk.open_bytes[asked.model],
             # Whoever waits for one pool takes no room from those who wait for another.
-            room=self.knobs.max_open_bytes // len(self.models()),
+            room=self.knobs.max_open_bytes // len(self.pools()),
         )
 
     def expected_s(self, asked: Asked) -> float:

@@ -52,12 +52,16 @@ class Ingress:
 
     async def close(self, conversation: Conversation, exchange: Exchange) -> None:
         """The client has its answer, or left: then nobody wants the task any more."""
-        if conversation.close() and not exchange.asked.detached:
+        await self.abandon(conversation, exchange.asked, exchange.used_tokens())
+        exchange.finish(self.clock.now())
+
+    async def abandon(self, conversation: Conversation, asked: Asked, used_tokens: int = 0) -> None:
+        """Nobody listens here any more; what the client was not shown it did not use."""
+        if conversation.close() and not asked.detached:
             await self._cancel(conversation)
         self.gate.desk.remove(conversation)
-        exchange.finish(self.clock.now())
-        if exchange.asked.tenant.has_quota() and not exchange.asked.detached:
-            self.errands.run(self.gate.settle(exchange.asked, exchange.used_tokens()))
+        if asked.tenant.has_quota() and not asked.detached:
+            self.errands.run(self.gate.settle(asked, used_tokens))
 
     async def detach(self, asked: Asked) -> None:
         """Accept a task that goes on when its client leaves; returns when Kafka has it.

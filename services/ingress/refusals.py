@@ -69,7 +69,7 @@ def _broke(why: str) -> TaskRejected:
     return EngineFailed(why)
 
 
-def _superseded(_: Ending) -> TaskRejected:
+def superseded() -> TaskRejected:
     return Superseded(
         "a newer request of the same session replaced this one",
         should_retry=False,
@@ -89,6 +89,6 @@ _ERRORS: Final[Mapping[Outcome, Callable[[Ending], TaskRejected]]] = {
     Outcome.EXPIRED: _expired,
     Outcome.FAILED: _failed,
     Outcome.DEAD_LETTERED: _failed,
-    Outcome.SUPERSEDED: _superseded,
+    Outcome.SUPERSEDED: lambda _: superseded(),
     Outcome.CANCELLED: _cancelled,
 }

@@ -1,9 +1,10 @@
 """What an operator can set about an ingress."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.ingress.context import Vocabularies
 from shared.runtime.settings import RedisSettings
@@ -16,6 +17,7 @@ class Knobs:
     model: str = "cato-demo"
     context_tokens: int = 131_072
     vocabularies: Vocabularies = field(default_factory=Vocabularies)
+    small_first: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     max_body_bytes: int = 1_835_008
     max_open_bytes: int = 64 * 1024 * 1024
     client_buffer_bytes: int = 256 * 1024
@@ -41,6 +43,11 @@ class IngressSettings(RedisSettings):
         description='JSON, by model, like {"large": "/models/large/tokenizer.json"}; without one'
         " only a prompt that is too long by any is refused before the queue",
     )
+    small_first: dict[str, tuple[str, str]] = Field(
+        default={},
+        description='JSON, like {"auto": ["small", "large"]}: who names `auto` is answered by'
+        " `large`, or by `small` if it is a completion and the small answer stands up to a check",
+    )
     max_body_bytes: int = Field(
         # 256 KiB of control characters are 1.5 MiB of JSON, and a record has room for 2 MiB.
         default=1_835_008,
@@ -63,12 +70,21 @@ class IngressSettings(RedisSettings):
     event_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="events of one task")
     idempotency_ttl_s: float = Field(default=3600.0, ge=1)
 
+    @field_validator("small_first")
+    @classmethod
+    def _names_two(cls, pairs: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+        for name, (small, large) in pairs.items():
+            if small == large:
+                raise ValueError(f"{name!r} needs two models, not {small!r} twice")
+        return pairs
+
     def knobs(self) -> Knobs:
         """Raises SettingsError for a tokenizer that cannot be read."""
         return Knobs(
             model=self.model,
             context_tokens=self.context_tokens,
             vocabularies=Vocabularies.load(self.tokenizers),
+            small_first=self.small_first,
             max_body_bytes=self.max_body_bytes,
             max_open_bytes=self.max_open_bytes,
             client_buffer_bytes=self.client_buffer_bytes,

@@ -51,7 +51,8 @@ async def understand(
     request: CompletionRequest | ChatRequest | TaskRequest,
 ) -> Asked:
     """Raises TaskRejected."""
-    model, body = ingress.gate.model_for(request.model), request.body()
+    small, model = ingress.gate.pools_of(ingress.gate.model_for(request.model))
+    body = request.body()
     call.scope[MODEL] = model
     await ingress.gate.check_length(model, body)
     kind, own, session = _named(heard, request)
@@ -63,6 +64,7 @@ async def understand(
         tenant=heard.tenant,
         headers=heard.headers,
         model=model,
+        small=small,
         body=body,
         size_bytes=len(heard.raw),
         prompt_tokens=likely_prompt_tokens(body),

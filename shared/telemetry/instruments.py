@@ -54,6 +54,9 @@ rejected = _meter.create_counter(names.REJECTED, "{request}", "Requests that wer
 clamped_promises = _meter.create_counter(
     names.CLAMPED_PROMISES, "{promise}", "Promises that clients asked for and tenants may not have."
 )
+small_first = _meter.create_counter(
+    names.SMALL_FIRST, "{request}", "Completions asked of two models, by who answered and why."
+)
 queue_duration = _histogram(
     names.QUEUE_DURATION, "Time in the deadline heap.", (0.001, *DURATION_BUCKETS)
 )
@@ -144,6 +147,7 @@ LABELS: Final[Mapping[str, frozenset[str]]] = {
     "tasks": frozenset({names.KIND, names.LATENCY_CLASS, names.MODEL, names.OUTCOME}),
     "rejected": frozenset({names.ERROR_TYPE, names.MODEL, names.REASON}),
     "clamped_promises": frozenset({names.KIND}),
+    "small_first": frozenset({names.MODEL, names.REASON}),
     "queue_duration": frozenset({names.KIND, names.LATENCY_CLASS, names.MODEL}),
     "deadline_slack": frozenset({names.HOP, names.KIND, names.LATENCY_CLASS}),
     "attainment": frozenset({names.KIND, names.MODEL}),

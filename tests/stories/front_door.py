@@ -111,6 +111,7 @@ class House:
         is_full: bool = False,
         wait_s: float = 0,
         context_tokens: int | None = None,
+        step_s: float = 0,
     ) -> None:
         """Play the scheduler's report; it stays the last word until the story says otherwise."""
         waiting = {each: ClassBacklog(wait_s=wait_s) for each in LatencyClass}
@@ -125,6 +126,7 @@ class House:
                 is_full=is_full,
                 classes=waiting,
                 context_tokens=context_tokens,
+                step_s=step_s,
             )
         )
         await self.settle()

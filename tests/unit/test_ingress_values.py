@@ -135,3 +135,12 @@ def test_the_knobs_of_a_process_are_those_of_the_stories(monkeypatch: pytest.Mon
 
     assert settings.knobs() == Knobs()
     assert settings.host == "127.0.0.1"
+
+
+def test_a_name_for_two_models_needs_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATO_KAFKA_SERVERS", "127.0.0.1:9092")
+    monkeypatch.setenv("CATO_REDIS_URL", "redis://127.0.0.1:6379/0")
+    monkeypatch.setenv("CATO_SMALL_FIRST", '{"auto": ["small", "small"]}')
+
+    with pytest.raises(SettingsError, match=r"CATO_SMALL_FIRST.*two models, not 'small' twice"):
+        IngressSettings.load()
