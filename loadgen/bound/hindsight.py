@@ -15,8 +15,8 @@ from typing import Final, cast
 from loadgen.bound.promised import parts
 from loadgen.bound.replay import Replay, Schedule, Stage, kept_places
 from loadgen.bound.upper_bound import upper_bound
-from loadgen.simulator.playing import Played, Scene
-from loadgen.simulator.world import by_kind, knowing
+from loadgen.simulator.playing import Played, Scene, guess_in
+from loadgen.simulator.world import Guess, knowing
 from loadgen.workloads.arrival import Arrival
 from shared.scheduling.policies import POLICIES
 from shared.scheduling.policies.cato import Cato
@@ -49,14 +49,15 @@ def hindsight(
     figures = played[best].figures.total
     if not figures.counted or figures.on_time == figures.counted:
         return figures.attainment or 0.0
-    stage = _stage(scene, workload)
-    schedule = Schedule(policy=POLICIES[best](), guess=by_kind, levels=(0,) * len(stage.stretches))
+    stage, believed = _stage(scene, workload), guess_in(scene)
+    schedule = Schedule(policy=POLICIES[best](), guess=believed, levels=(0,) * len(stage.stretches))
     kept = kept_places(workload, range(len(workload)), played[best].observations, scene.profile)
     search = _Search(
         stage=stage,
         work_s=[sum(part.work_s for part in parts(each, scene.profile)) for each in workload],
         rng=Random(scene.seed),
         best=Replay(schedule, frozenset(), kept),
+        believed=believed,
         steps=steps,
     )
     search.run()
@@ -88,6 +89,7 @@ class _Search:
     work_s: Sequence[float]
     rng: Random
     best: Replay
+    believed: Guess
     steps: int
 
     def run(self) -> None:
@@ -130,7 +132,7 @@ class _Search:
         schedule = self.best.schedule
         varied = _varied(schedule.policy, self.rng)
         if varied is None or self.rng.random() < _GUESS_CHANGES:
-            other = by_kind if schedule.guess is knowing else knowing
+            other = self.believed if schedule.guess is knowing else knowing
             self._try(replace(schedule, guess=other))
         else:
             self._try(replace(schedule, policy=varied))

@@ -15,7 +15,7 @@ from loadgen.simulator.capacity import capacity_per_s, trace_capacity_per_s
 from loadgen.simulator.setting import Change, House
 from loadgen.simulator.simulation import Judge, Simulation
 from loadgen.simulator.worker import Stage
-from loadgen.simulator.world import Guess, by_kind, tasks
+from loadgen.simulator.world import Guess, by_kind, tasks, usual
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.arrivals import Arrivals, azure, gamma, on_off, poisson
 from loadgen.workloads.mixes import Mix
@@ -119,18 +119,25 @@ def play(scene: Scene, policy: str, workload: Sequence[Arrival]) -> Played:
 
 
 def play_with(
-    scene: Scene, policy: Policy, workload: Iterable[Arrival], *, guess: Guess = by_kind
+    scene: Scene, policy: Policy, workload: Iterable[Arrival], *, guess: Guess | None = None
 ) -> Played:
+    """Without a `guess` the house knows what is usual in its scene."""
+    guess = guess or guess_in(scene)
     seen: list[Observation] = []
     useful, wasted = _play(scene, policy, workload, guess, seen.append)
     figures = figures_of(seen, duration_s=scene.duration_s)
     return Played(figures=figures, useful_share=useful, wasted_share=wasted, observations=seen)
 
 
+def guess_in(scene: Scene) -> Guess:
+    """A trace brings lengths of its own."""
+    return by_kind if scene.trace is None else usual(scene.workload())
+
+
 def play_through(scene: Scene, policy: Policy, workload: Iterable[Arrival]) -> Played:
     """As `play_with`, and keeps no observation: as many requests as there are hours to wait."""
     tally = Tally(duration_s=scene.duration_s)
-    useful, wasted = _play(scene, policy, workload, by_kind, tally.note)
+    useful, wasted = _play(scene, policy, workload, guess_in(scene), tally.note)
     figures = tally.figures()
     return Played(figures=figures, useful_share=useful, wasted_share=wasted, observations=())
 

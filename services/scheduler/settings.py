@@ -15,7 +15,7 @@ class SchedulerSettings(RedisSettings):
     policy: str = "cato"
     scheduler_name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     favour: float = Field(
-        default=0.5, ge=0, le=1, description="0: as many promises as possible; 1: all kinds alike"
+        default=0.75, ge=0, le=1, description="0: as many promises as possible; 1: all kinds alike"
     )
     profile: str = "reference"
     lease_s: float = Field(default=3.0, ge=0.5, le=60)

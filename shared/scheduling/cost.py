@@ -62,16 +62,25 @@ class Cost:
         """The last instant at which a start can still keep the promise."""
         return task.deadline_at - self.promised_s(task)
 
-    def paced_s(self, task: Task, share: float) -> float:
-        """As `promised_s`, with a whole answer decoded in no less than this share of its promise.
+    def needs_pace(self, task: Task, share: float) -> bool:
+        """Would it be too slow with a step full of prompts for each token, a whole answer in this
+        share of its promise?"""
+        promise, decoded_s = task.promise, task.prediction.output_tokens_p50 * self._full_step_s()
+        if promise.e2e_s is not None:
+            return decoded_s > share * promise.e2e_s
+        if promise.ttft_s is None or promise.tpot_s is None:
+            return False
+        return decoded_s > promise.ttft_s + promise.tpot_s * task.prediction.output_tokens_p50
 
-        Beside others steps are longer than alone.
+    def paced_s(self, task: Task, share: float) -> float:
+        """As `promised_s`, with a whole answer decoded beside the prompts of others, which takes up
+        to this share of its promise: then it is decoded no slower.
         """
         if task.latency_class is LatencyClass.TTFT or task.promise.e2e_s is None:
             return self.promised_s(task)
-        paced_s = share * task.promise.e2e_s
-        alone_s = task.prediction.output_tokens_p50 * self._paced_step_s()
-        return self.first_token_s(task) + max(paced_s, alone_s)
+        tokens = task.prediction.output_tokens_p50
+        beside_s = min(share * task.promise.e2e_s, tokens * self._full_step_s())
+        return self.first_token_s(task) + max(beside_s, tokens * self._paced_step_s())
 
     def measured(self, step_time: StepTime) -> "Cost":
         """With an engine's own step time, unless that is nonsense."""
@@ -89,6 +98,9 @@ class Cost:
     def _paced_step_s(self) -> float:
         step = self.profile.step_time
         return step.base_s + step.decode_s * self.company
+
+    def _full_step_s(self) -> float:
+        return self._paced_step_s() + self.profile.prefill_s(self.profile.chunk_tokens)
 
 
 def pooled(costs: Sequence[Cost]) -> Cost:

@@ -90,7 +90,7 @@ class Holding:
     prefill_s: float
     chunk_tokens: int
     share: float = 0.9
-    company: int = 2
+    company: int = 3
     lost: float = 2.0
     tail: float = 0.15
     steps: float = 4.0

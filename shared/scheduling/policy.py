@@ -196,11 +196,6 @@ def least_held(free: Sequence[WorkerView]) -> WorkerView:
     return min(free, key=lambda worker: (worker.held / worker.slots, worker.served_at))
 
 
-def soonest_drained(free: Sequence[WorkerView], now: float) -> WorkerView:
-    """Where a prompt is begun first, the emptiest among equals."""
-    return free[0]
-
-
 def milliseconds(instant: float) -> int:
     """An instant as an engine's integer priority; nonsense goes last."""
     return int(instant * 1000) if abs(instant) < _ENDLESS_S else int(_ENDLESS_S * 1000)

@@ -51,11 +51,19 @@ def test_a_fleet_of_two_has_both_sides() -> None:
     assert {side(number, workers=2) for number in range(2)} == {0, 1}
 
 
-def test_whoever_can_only_be_late_waits_until_the_rush_is_over() -> None:
-    late_at = SUMMARY.deadline_at - 0.1
+@pytest.mark.parametrize("task", [SUMMARY, GENERATION])
+def test_answers_so_short_that_long_steps_will_do_go_anywhere_in_a_rush_too(task: Task) -> None:
+    short = replace(task, prediction=replace(task.prediction, output_tokens_p50=10))
 
-    assert CATO.place(SUMMARY, [EVEN], late_at, COST, RUSH_S) is None
-    assert CATO.place(SUMMARY, [EVEN], late_at, COST, CALM_S) is EVEN
+    assert {CATO.place(short, [side], 0, COST, RUSH_S) for side in (EVEN, ODD)} == {EVEN, ODD}
+
+
+def test_a_whole_answer_of_few_tokens_may_wait_longer_than_one_of_many() -> None:
+    """Answers are as long as this house's people ask for, not as the kinds' priors."""
+    short = replace(SUMMARY, prediction=replace(SUMMARY.prediction, output_tokens_p50=10))
+
+    assert CATO.doomed_at(SUMMARY, COST) < 1.0
+    assert CATO.doomed_at(short, COST) > 3.0
 
 
 def test_in_a_rush_the_shorter_prompt_goes_before_the_earlier_deadline() -> None:
@@ -69,7 +77,7 @@ def test_a_whole_answer_pays_for_its_tokens_too() -> None:
     longer = replace(SUMMARY, prediction=replace(SUMMARY.prediction, output_tokens_p50=140))
     price_s = CATO.rank(longer, COST, CALM_S)[0] - CATO.rank(SUMMARY, COST, CALM_S)[0]
 
-    assert price_s == pytest.approx(CATO.price_calm * CATO.token_s * 20)
+    assert price_s == pytest.approx(CATO.price_calm * 2 * (1 - CATO.favour) * CATO.token_s * 20)
 
 
 def test_favour_goes_from_as_many_promises_as_possible_to_every_kind_alike() -> None:

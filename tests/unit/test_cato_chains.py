@@ -21,7 +21,7 @@ def test_a_step_is_given_less_time_to_wait_than_an_answer_that_nothing_follows()
     lone = replace(a_step("lone", 0), step=None)
     backlog = a_backlog(lone, a_step("step", 0), policy="cato")
 
-    backlog.relegate(now=1.0)
+    backlog.relegate(now=0.7)
 
     assert [task.id for task in backlog.heads()] == ["lone"]
     assert [task.id for task in backlog.latecomers()] == ["step"]

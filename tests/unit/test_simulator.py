@@ -12,10 +12,13 @@ from loadgen.simulator.capacity import capacity_per_s
 from loadgen.simulator.ledger import Pace
 from loadgen.simulator.playing import Played, Scene, play, play_through
 from loadgen.simulator.setting import Change
+from loadgen.simulator.world import usual
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.mixes import REFERENCE as REFERENCE_MIX
+from shared.domain.task import Prediction
 from shared.scheduling.batching import Batch, Sequence
 from shared.scheduling.policies import POLICIES
+from shared.tasks import TASKS
 from tests.builders import REFERENCE
 
 SCENE = Scene(
@@ -153,6 +156,16 @@ def test_a_run_that_keeps_no_observation_gives_the_same_figures() -> None:
 
     assert (passing.figures, passing.useful_share) == (kept.figures, kept.useful_share)
     assert passing.observations == ()
+
+
+def test_what_is_usual_follows_from_the_answers_of_each_kind() -> None:
+    """A house that learns lengths online would know as much of a trace after a while."""
+    lengths = [*range(1, 10), 500]
+    arrivals = [replace(an_arrival(0.0), output_tokens=tokens) for tokens in lengths]
+
+    guessed = usual(arrivals)(arrivals[0], TASKS["completion"].prior)
+
+    assert guessed == Prediction(prompt_tokens=1000, output_tokens_p50=6, output_tokens_p90=500)
 
 
 def test_a_client_that_asks_again_is_one_request_judged_from_its_first_try() -> None:

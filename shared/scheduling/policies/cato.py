@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared.domain.task import LatencyClass, Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Home, Rank, WorkerView, milliseconds, soonest_drained
+from shared.scheduling.policy import Home, Rank, WorkerView, milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +20,12 @@ class Cato:
     `paced_share`: whole answers are begun while this share of their promise is left to decode in.
     `chain_share`: the same for a step of a chain, of its part of the promise; it waits less, since
     what follows it waits too. Later steps are begun at no price: what they ask about is paid for.
-    `apart_s`: with more than that waiting, who can only be late waits on, and whole answers go to
-    one side of the fleet, answers read along to the other: not all have to hold prompts back then.
+    `apart_s`: with more than that waiting, whole answers go to one side of the fleet, answers read
+    along to the other, as far as they need short steps: not all have to hold prompts back then.
     More promises are kept that way, and fewer of whole answers. `favour` decides between the two,
     from as many as possible (0: twice `token_s`) to those of every kind alike (1: none of either).
+    `late_limit_s`: a rush ends in a second; with so much late work waiting for each worker the
+    fleet cannot keep up, and a late answer would cost one that is on time.
     `home_price`: how many seconds of slack it gives, waiting for the engine that holds the
     beginning of its prompt, for each second of prefill which that saves.
     `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
@@ -34,8 +36,8 @@ class Cato:
     calm_s: float = 0.2
     rush_s: float = 1.5
     token_s: float = 0.0001
-    favour: float = 0.5
-    paced_share: float = 0.7
+    favour: float = 0.75
+    paced_share: float = 0.8
     chain_share: float = 0.9
     apart_s: float = 0.35
     home_price: float = 3.0
@@ -66,11 +68,10 @@ class Cato:
         pressure_s: float,
     ) -> WorkerView | None:
         if pressure_s * (1 - self.favour) <= self.apart_s:
-            return soonest_drained(free, now)
-        if self.doomed_at(task, cost) <= now:
-            return None
-        at_home = [each for each in free if _is_at_home(task, each)]
-        return soonest_drained(at_home, now) if at_home else None
+            return free[0]
+        if not cost.needs_pace(task, self.paced_share):
+            return free[0]
+        return next((each for each in free if _is_at_home(task, each)), None)
 
     def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
         saved_s = cost.first_token_s(task) - cost.first_token_s(task, home.cached_tokens)
@@ -97,7 +98,7 @@ class Cato:
 
 
 def _is_at_home(task: Task, worker: WorkerView) -> bool:
-    """Whole answers on one side, answers read along on the other, all else anywhere."""
+    """Whole answers on one side, answers read along on the other."""
     if task.latency_class is LatencyClass.E2E:
         return worker.side != 1
-    return task.promise.tpot_s is None or worker.side != 0
+    return worker.side != 0

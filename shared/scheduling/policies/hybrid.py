@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.task import Task
 from shared.scheduling.cost import Cost
-from shared.scheduling.policy import Home, Rank, WorkerView, milliseconds, soonest_drained
+from shared.scheduling.policy import Home, Rank, WorkerView, milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Hybrid:
         cost: Cost,
         pressure_s: float,
     ) -> WorkerView:
-        return soonest_drained(free, now)
+        return free[0]
 
     def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
         return False
