@@ -31,7 +31,10 @@ async def house(
         kafka=kafka.bootstrap,
         redis_url=real_redis.url,
         pools=[SMALL, LARGE],
-        settings={"CATO_TOPIC_PREFIX": "pools."},
+        settings={
+            "CATO_TOPIC_PREFIX": "pools.",
+            "CATO_SMALL_FIRST": '{"auto": ["small", "large"]}',
+        },
     )
     async with House.build(blueprint) as house:
         yield house
@@ -51,7 +54,7 @@ async def test_each_model_is_listed_and_answers_from_its_own_workers(
     listed = {model.id async for model in client.models.list()}
     served = [await _worker_of(client, model) for model in ("small", "large")]
 
-    assert listed == {"small", "large"}
+    assert listed == {"small", "large", "auto"}
     assert served == [house.called("worker", pool)[0].name for pool in (SMALL, LARGE)]
 
 
@@ -60,6 +63,22 @@ async def test_a_model_that_nobody_leads_is_refused_with_those_that_are_known(
 ) -> None:
     with pytest.raises(openai.NotFoundError, match="known models: small, large"):
         await _worker_of(client, "medium")
+
+
+@pytest.mark.parametrize(("prompt", "answers"), [("x = 1\n", "small"), ("x = (\n    ", "large")])
+async def test_the_small_model_answers_where_its_answer_fits_and_else_the_large_one(
+    client: openai.AsyncOpenAI, prompt: str, answers: str
+) -> None:
+    answer = await client.completions.create(
+        model="auto",
+        prompt=prompt,
+        suffix="\n",
+        stop="\n",
+        max_tokens=64,
+        extra_headers={"x-cato-task": "completion", "x-slo-ttft-ms": "9000"},
+    )
+
+    assert answer.model == answers
 
 
 async def test_one_pool_that_drowns_costs_the_other_no_answer(client: openai.AsyncOpenAI) -> None:
@@ -88,7 +107,7 @@ async def test_one_pool_that_dies_is_told_of_and_costs_the_other_no_answer(
     await _until(client, "large", said="answered")
 
     assert beside == {"answered": 40}
-    assert listed == {"small", "large"}
+    assert listed == {"small", "large", "auto"}
     assert await _worker_of(client, "large") == house.called("worker", LARGE)[0].name
 
 
