@@ -100,7 +100,12 @@ class _Room:
         self._is_late_crowded = backlog.late_s() > self._guard.late_limit_s()
 
     def fill(
-        self, waiting: Iterator[Task], gone: set[TaskId], window_s: float
+        self,
+        waiting: Iterator[Task],
+        gone: set[TaskId],
+        window_s: float,
+        *,
+        only_idle: bool = False,
     ) -> tuple[Assignment, ...]:
         free: Sequence[WorkerView] | None = None
         sent: list[Assignment] = []
@@ -110,6 +115,7 @@ class _Room:
                 continue
             if free is None:
                 free = self._fleet.open(self._now, window_s)
+                free = [each for each in free if not each.held] if only_idle else free
             if not free or declined == _DECLINED:
                 break
             worker = self._worker_for(task, free)
@@ -126,9 +132,9 @@ class _Room:
         return tuple(sent)
 
     def fill_late(self, gone: set[TaskId]) -> tuple[Assignment, ...]:
-        if self._is_late_crowded:
-            return ()
-        return self.fill(self._backlog.latecomers(), gone, self._guard.late_window_s())
+        window_s = self._guard.late_window_s()
+        waiting = self._backlog.latecomers()
+        return self.fill(waiting, gone, window_s, only_idle=self._is_late_crowded)
 
     def opens_at(self, gone: set[TaskId]) -> float:
         """When the next worker may be sent something, if anybody waits for it.

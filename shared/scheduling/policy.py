@@ -105,7 +105,7 @@ class Policy(Protocol):
 
     @property
     def late_limit_s(self) -> float:
-        """While they are more work than this for each worker, none of them is sent."""
+        """While they are more work than this for each worker, only idle ones are sent any."""
         ...
 
     @property

@@ -121,12 +121,21 @@ def test_who_can_only_be_late_waits_while_there_are_many() -> None:
     late = [replace(SUMMARY, id=TaskId(f"late-{n}")) for n in range(20)]
     few, many = (a_backlog(*late[:count], policy="cato") for count in (3, 20))
 
-    served, declined = (plan(each, [ODD], now=5, starvation_s=60) for each in (few, many))
+    busy = replace(ODD, held=1)
+    served, declined = (plan(each, [busy], now=5, starvation_s=60) for each in (few, many))
 
     assert few.late_s() < CATO.late_limit_s < many.late_s()
     assert [each.task for each in served.dispatch] == late[:1]
     assert declined.dispatch == ()
     assert 5 < declined.look_again_at < 6
+
+
+def test_an_idle_worker_serves_the_late_however_many_they_are() -> None:
+    late = [replace(SUMMARY, id=TaskId(f"late-{n}")) for n in range(20)]
+
+    decided = plan(a_backlog(*late, policy="cato"), [ODD], now=5, starvation_s=60)
+
+    assert [each.task for each in decided.dispatch] == late[:1]
 
 
 def test_a_starving_task_is_never_declined() -> None:
