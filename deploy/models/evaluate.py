@@ -7,27 +7,36 @@ one that writes nothing.
 
 import argparse
 import ast
+import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import count
 from math import sqrt
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from deploy.models.architecture import MODEL
+from deploy.models.architecture import MODEL, Architecture
 from deploy.models.corpus import Document, standard_library
 from deploy.models.holes import rest_of_line
 from deploy.models.ngram import NGrams
-from services.worker.engines.embedded_parts import Parts
+from services.worker.engine import Engine, Job, JobId
+from services.worker.engines import ENGINES
+from services.worker.engines.embedded_text import Vocabulary, Writer
+from services.worker.engines.settings import EngineSettings
+from shared.adapters.clock import SystemClock
+from shared.domain.task import Prediction
 from shared.messages.body import Body
 
-_INFILLS: Final = 1200
+_INFILLS: Final = 4000
 # About what an editor sends.
 _BEFORE_CHARS: Final = 1200
 _AFTER_CHARS: Final = 400
 _LONGEST_ANSWER_TOKENS: Final = 48
 _Z95: Final = 1.96
+_NUMBERS: Final = count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,46 +88,52 @@ def infills(documents: Sequence[Document], count: int) -> Iterator[Infill]:
         )
 
 
-def answered_by_model(parts: Parts, infill: Infill) -> str:
-    """Greedily, up to the end of the line or of the answer."""
-    body = Body(
-        route="completions",
-        prompt=infill.before[-_BEFORE_CHARS:],
-        suffix=infill.after[:_AFTER_CHARS],
-        max_tokens=_LONGEST_ANSWER_TOKENS,
-        temperature=0.0,
+async def answered_by_model(engine: Engine, infill: Infill) -> str:
+    """Greedily, as the engine serves it."""
+    job = Job(
+        id=JobId(f"{next(_NUMBERS)}@0.1"),
+        kind="completion",
+        body=Body(
+            route="completions",
+            prompt=infill.before[-_BEFORE_CHARS:],
+            suffix=infill.after[:_AFTER_CHARS],
+            max_tokens=_LONGEST_ANSWER_TOKENS,
+            temperature=0.0,
+        ),
+        prediction=Prediction(prompt_tokens=400, output_tokens_p50=10, output_tokens_p90=20),
     )
-    tokens, choice, writer, text = parts.prompt(body), parts.choice(body), parts.writer(), ""
-    scores = parts.model.prefill(0, tokens, 0)
-    for cached in range(len(tokens), len(tokens) + body.max_tokens):
-        token = choice.choose(scores)
-        text += writer.write(token)
-        if token == parts.vocabulary.end or "\n" in text:
-            break
-        scores = parts.model.decode([token], [cached])[0]
-    return text.split("\n")[0]
+    async with aclosing(engine.generate(job)) as pieces:
+        return "".join([piece.text async for piece in pieces]).split("\n")[0]
 
 
-def answered_by_counting(ngrams: NGrams, parts: Parts, infill: Infill) -> str:
-    tokens, writer, text = (
-        parts.vocabulary.tokens(infill.before[-_BEFORE_CHARS:]),
-        parts.writer(),
-        "",
-    )
+async def answers_of_model(folder: Path, asked: Sequence[Infill]) -> list[str]:
+    settings = EngineSettings(engine_model=str(folder), engine_threads=1, profile="embedded")
+    engine = ENGINES["embedded"](settings, SystemClock())
+    await engine.start()
+    answers = await asyncio.gather(*(answered_by_model(engine, infill) for infill in asked))
+    await engine.stop()
+    return answers
+
+
+def answered_by_counting(ngrams: NGrams, vocabulary: Vocabulary, infill: Infill) -> str:
+    """With the same care for a word that the cursor cuts."""
+    opening = vocabulary.opening(infill.before[-_BEFORE_CHARS:])
+    anew = vocabulary.anew(opening.cut)
+    tokens, writer, text = list(opening.tokens), Writer(vocabulary, opening.cut), ""
     for _ in range(_LONGEST_ANSWER_TOKENS):
-        token = ngrams.next(tokens)
-        if token is None:
+        allowed = anew.pop(0) if anew else []
+        token = ngrams.next(tokens, allowed)
+        if token is None or "\n" in text:
             break
+        if allowed and token != allowed[0]:
+            anew.clear()
         tokens.append(token)
         text += writer.write(token)
-        if "\n" in text:
-            break
     return text.split("\n")[0]
 
 
-def row(name: str, asked: Sequence[Infill], answer: Callable[[Infill], str]) -> str:
+def row(name: str, asked: Sequence[Infill], answers: Sequence[str]) -> str:
     """One line of the table in the README."""
-    answers = [answer(infill) for infill in asked]
     right = [
         said.rstrip() == infill.wanted.rstrip() for said, infill in zip(answers, asked, strict=True)
     ]
@@ -143,15 +158,16 @@ def main() -> None:
     options = parser.parse_args()
     documents = standard_library()
     asked = list(infills(documents, options.infills))
-    parts = Parts.load(options.model, places=1, threads=1)
+    vocabulary = Vocabulary.read(options.model / "tokenizer.json", words=Architecture().vocab_size)
     seen = (document.text for document in documents if not document.is_held_out)
-    ngrams = NGrams(parts.vocabulary.tokens(text) for text in seen)
+    ngrams = NGrams(vocabulary.tokens(text) for text in seen)
+    counted = [answered_by_counting(ngrams, vocabulary, infill) for infill in asked]
+    written = asyncio.run(answers_of_model(options.model, asked))
     sys.stdout.write(f"{len(asked)} infills, {sum(each.is_new for each in asked)} of new lines\n")
     sys.stdout.write("| | right | right, of new lines | the file parses |\n|---|---|---|---|\n")
-    sys.stdout.write(row("cato-code", asked, lambda each: answered_by_model(parts, each)))
-    counted = row("n-grams", asked, lambda each: answered_by_counting(ngrams, parts, each))
-    sys.stdout.write(counted)
-    sys.stdout.write(row("nothing written", asked, lambda _: ""))
+    sys.stdout.write(row("cato-code", asked, written))
+    sys.stdout.write(row("n-grams", asked, counted))
+    sys.stdout.write(row("nothing written", asked, [""] * len(asked)))
 
 
 if __name__ == "__main__":

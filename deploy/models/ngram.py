@@ -20,7 +20,7 @@ _MIXER: Final = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Contexts of one length, by hash in rising order, and what followed each most often."""
+    """Contexts of one length, by hash in rising order; each with its followers, rarest first."""
 
     contexts: Longs
     followers: Longs
@@ -32,16 +32,14 @@ class Table:
         starts = np.flatnonzero(np.r_[True, (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)])
         counts = np.diff(np.r_[starts, pairs.shape[1]])
         contexts, followers = pairs[:, starts]
-        # Of each context the last one after sorting by count.
         order = np.lexsort((counts, contexts))
-        contexts, followers = contexts[order], followers[order]
-        is_last = np.r_[contexts[1:] != contexts[:-1], True]
-        return cls(contexts[is_last], followers[is_last])
+        return cls(contexts[order], followers[order])
 
-    def follower(self, context: int) -> int | None:
-        place = int(np.searchsorted(self.contexts, context))
-        is_known = place < len(self.contexts) and self.contexts[place] == context
-        return int(self.followers[place]) if is_known else None
+    def followers_of(self, context: int) -> Longs:
+        """The most frequent first."""
+        first = np.searchsorted(self.contexts, context)
+        behind = np.searchsorted(self.contexts, context, side="right")
+        return self.followers[first:behind][::-1]
 
 
 class NGrams:
@@ -52,15 +50,17 @@ class NGrams:
             for length in range(_LONGEST_CONTEXT, 0, -1)
         ]
 
-    def next(self, tokens: Sequence[int]) -> int | None:
-        """None where even the last token was never seen."""
+    def next(self, tokens: Sequence[int], among: Sequence[int] = ()) -> int | None:
+        """One of `among`, where some are given; None where nothing known fits."""
         for length, table in zip(range(_LONGEST_CONTEXT, 0, -1), self._tables, strict=True):
             if len(tokens) < length:
                 continue
             context = _hashes(np.array(tokens[-length:], np.int64), length)[0]
-            follower = table.follower(int(context))
-            if follower is not None:
-                return follower
+            followers = table.followers_of(int(context))
+            if among:
+                followers = followers[np.isin(followers, among)]
+            if followers.size:
+                return int(followers[0])
         return None
 
 

@@ -8,28 +8,26 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from services.worker.engine import EngineDied, EngineRefused, Job, JobId, Piece
 from services.worker.engines.embedded_batch import Member, PlacedBatch, Step
+from services.worker.engines.embedded_stream import Stream
 from services.worker.engines.settings import EngineSettings
 from services.worker.engines.stopping import StopScanner
 from services.worker.speedometer import Speedometer
 from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.errors import SettingsError
-from shared.domain.outcome import FinishReason
-from shared.messages.catalogue import Usage
 from shared.messages.pool import EngineLoad
 from shared.scheduling.fitting import Timing
 from shared.scheduling.step_time import EngineProfile
 
 if TYPE_CHECKING:
-    from services.worker.engines.embedded_choice import Choice
     from services.worker.engines.embedded_parts import Parts
-    from services.worker.engines.embedded_text import Writer
+    from services.worker.engines.embedded_text import Opening
 
 log = logging.getLogger(__name__)
 
@@ -37,56 +35,14 @@ log = logging.getLogger(__name__)
 _CHUNK_TOKENS: Final = 256
 _PLACES: Final = 16
 _MEAN_WEIGHT: Final = 0.1
-_CANNOT_OBEY: Final = ("tools", "tool_choice", "response_format", "logprobs", "top_logprobs")
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Stream:
-    """Between the steps that emit tokens and the reader who takes them."""
-
-    member: Member
-    choice: "Choice"
-    writer: "Writer"
-    scanner: StopScanner
-    end: int
-    max_tokens: int
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    text: str = ""
-    taken: int = 0
-    finish_reason: FinishReason | None = None
-    is_aborted: bool = False
-
-    def emit(self, token: int) -> None:
-        self.ready.set()
-        if token == self.end:
-            self._finish(FinishReason.STOP)
-            return
-        self.member.tokens.append(token)
-        self.text += self.scanner.feed(self.writer.write(token))
-        if self.scanner.is_stopped:
-            self.finish_reason = FinishReason.STOP
-        elif self.emitted() >= self.max_tokens:
-            self._finish(FinishReason.LENGTH)
-
-    def emitted(self) -> int:
-        return len(self.member.tokens) - self.member.prompt_tokens
-
-    def take(self) -> Piece:
-        """All that was emitted since."""
-        self.ready.clear()
-        emitted, text = self.emitted(), self.text
-        tokens, self.taken, self.text = emitted - self.taken, emitted, ""
-        usage = Usage(prompt_tokens=self.member.prompt_tokens, completion_tokens=emitted)
-        return Piece(
-            text=text,
-            tokens=tokens,
-            finish_reason=self.finish_reason,
-            usage=usage if self.finish_reason else None,
-        )
-
-    def _finish(self, reason: FinishReason) -> None:
-        self.text += self.scanner.feed(self.writer.rest()) + self.scanner.rest()
-        self.finish_reason = reason
+_CANNOT_OBEY: Final = (
+    "tools",
+    "tool_choice",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "truncate_prompt_tokens",
+)
 
 
 class EmbeddedEngine:
@@ -100,8 +56,8 @@ class EmbeddedEngine:
         self._clock = clock
         self._speed = speed
         self._batch = PlacedBatch(places=profile.max_sequences, chunk_tokens=profile.chunk_tokens)
-        self._streams: dict[Member, _Stream] = {}
-        self._jobs: dict[JobId, _Stream] = {}
+        self._streams: dict[Member, Stream] = {}
+        self._jobs: dict[JobId, Stream] = {}
         self._entered = 0
         self._work = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedded-engine")
@@ -190,35 +146,42 @@ class EmbeddedEngine:
             fitted=self._speed.fitted(),
         )
 
-    def _enter(self, job: Job) -> _Stream:
+    def _enter(self, job: Job) -> Stream:
         self._check_alive()
         for name in _CANNOT_OBEY:
             if name in job.body.extra:
                 raise _refused(f"{name}: this model only writes code on, and cannot obey it")
-        tokens = self._parts.prompt(job.body)
-        room = self.profile.context_tokens - len(tokens)
+        opening = self._parts.opening(job.body)
+        room = self.profile.context_tokens - opening.length()
         if room < 1:
             raise _refused(
-                f"the prompt has {len(tokens)} tokens, and with at least one to generate that is"
-                f" more than the context of {self.profile.context_tokens}"
+                f"the prompt has {opening.length()} tokens, and with at least one to generate that"
+                f" is more than the context of {self.profile.context_tokens}"
             )
         self._entered += 1
-        stream = _Stream(
-            member=Member(
-                prompt_tokens=len(tokens), rank=(job.priority, self._entered), tokens=tokens
-            ),
-            choice=self._parts.choice(job.body),
-            writer=self._parts.writer(),
-            scanner=StopScanner(job.body.stop),
-            end=self._parts.vocabulary.end,
-            max_tokens=max(1, min(job.body.max_tokens, room)),
-        )
+        stream = self._begun(job, opening, room)
         self._batch.add(stream.member)
         self._streams[stream.member] = self._jobs[job.id] = stream
         self._work.set()
         return stream
 
-    def _leave(self, job_id: JobId, stream: _Stream) -> None:
+    def _begun(self, job: Job, opening: "Opening", room_tokens: int) -> Stream:
+        tokens = list(opening.tokens)
+        return Stream(
+            member=Member(
+                prompt_tokens=len(tokens), rank=(job.priority, self._entered), tokens=tokens
+            ),
+            prompt_tokens=opening.length(),
+            start=len(tokens),
+            cut=opening.cut,
+            choice=self._parts.choice(job.body, opening),
+            writer=self._parts.writer(opening),
+            scanner=StopScanner(self._parts.stops(job.body)),
+            end=self._parts.vocabulary.end,
+            max_tokens=max(1, min(job.body.max_tokens, room_tokens)),
+        )
+
+    def _leave(self, job_id: JobId, stream: Stream) -> None:
         self._batch.remove(stream.member)
         self._streams.pop(stream.member, None)
         if self._jobs.get(job_id) is stream:
@@ -230,9 +193,14 @@ class EmbeddedEngine:
         for stream in self._streams.values():
             stream.ready.set()
 
-    def _check_alive(self) -> None:
+    def death(self) -> EngineDied | None:
         if self._stepping is None or self._stepping.done():
-            raise EngineDied("the embedded engine is not running")
+            return EngineDied("the embedded engine is not running")
+        return None
+
+    def _check_alive(self) -> None:
+        if (death := self.death()) is not None:
+            raise death
 
     async def _step_for_ever(self) -> None:
         loop = asyncio.get_running_loop()

@@ -12,18 +12,36 @@ from shared.messages.body import Body
 
 
 class Choice:
-    """Temperature, then nucleus sampling (Holtzman et al., 2020); at temperature 0 the best."""
+    """Temperature, then nucleus sampling (Holtzman et al., 2020); at temperature 0 the best.
+
+    The first tokens are some of `anew`, until one is not the first of its list.
+    """
 
     def __init__(
-        self, *, temperature: float, top_p: float, seed: int, never: Sequence[int]
+        self,
+        *,
+        temperature: float,
+        top_p: float,
+        seed: int,
+        never: Sequence[int],
+        anew: Sequence[Sequence[int]] = (),
     ) -> None:
         self._temperature = temperature
         self._top_p = top_p
         self._random = Random(seed)
         self._never = list(never)
+        self._anew = [list(each) for each in anew]
 
     @classmethod
-    def of(cls, body: Body, *, temperature: float, top_p: float, never: Sequence[int]) -> Self:
+    def of(
+        cls,
+        body: Body,
+        *,
+        temperature: float,
+        top_p: float,
+        never: Sequence[int],
+        anew: Sequence[Sequence[int]] = (),
+    ) -> Self:
         """The seed is the client's, or else made of what it wrote."""
         written = blake2b(body.text().encode(errors="surrogatepass"), digest_size=8).digest()
         return cls(
@@ -31,11 +49,24 @@ class Choice:
             top_p=top_p if body.top_p is None else body.top_p,
             seed=int.from_bytes(written) if body.seed is None else body.seed,
             never=never,
+            anew=anew,
         )
 
     def choose(self, scores: NDArray[np.float32]) -> int:
         """Of one row of scores, which is used up."""
         scores[self._never] = -np.inf
+        if not self._anew:
+            return self._best(scores)
+        allowed = self._anew.pop(0)
+        others = np.ones(len(scores), bool)
+        others[allowed] = False
+        scores[others] = -np.inf
+        chosen = self._best(scores)
+        if chosen != allowed[0]:
+            self._anew.clear()
+        return chosen
+
+    def _best(self, scores: NDArray[np.float32]) -> int:
         if self._temperature <= 0:
             return int(scores.argmax())
         shares = np.exp((scores - scores.max()) / self._temperature)

@@ -9,7 +9,15 @@ from typing import Self
 from services.worker.engines.embedded_batch import Step
 from services.worker.engines.embedded_choice import Choice
 from services.worker.engines.embedded_model import EmbeddedModel
-from services.worker.engines.embedded_text import Vocabulary, Writer, prompt_of
+from services.worker.engines.embedded_text import (
+    Opening,
+    Vocabulary,
+    Writer,
+    is_endless,
+    prompt_of,
+    stops_of,
+)
+from services.worker.engines.vllm_wire import given_token_ids
 from shared.messages.body import Body
 
 
@@ -43,16 +51,23 @@ class Parts:
         self.model.prefill(0, [self.vocabulary.end] * 2, 0)
         self.model.decode([self.vocabulary.end], [2])
 
-    def prompt(self, body: Body) -> list[int]:
-        return self.vocabulary.tokens(prompt_of(body))
+    def opening(self, body: Body) -> Opening:
+        """Raises EngineRefused for token ids that the model lacks."""
+        given = given_token_ids(body, vocabulary=self.model.shape.words)
+        return self.vocabulary.opening(prompt_of(body)) if given is None else Opening(tokens=given)
 
-    def writer(self) -> Writer:
-        return Writer(self.vocabulary)
+    def writer(self, opening: Opening) -> Writer:
+        return Writer(self.vocabulary, opening.cut)
 
-    def choice(self, body: Body) -> Choice:
-        is_endless = body.extra.get("ignore_eos") is True
-        never = [*self.vocabulary.marks, *([self.vocabulary.end] if is_endless else [])]
-        return Choice.of(body, temperature=self.temperature, top_p=self.top_p, never=never)
+    def stops(self, body: Body) -> tuple[str, ...]:
+        return stops_of(body)
+
+    def choice(self, body: Body, opening: Opening) -> Choice:
+        never = [*self.vocabulary.marks, *([self.vocabulary.end] if is_endless(body) else [])]
+        anew = self.vocabulary.anew(opening.cut)
+        return Choice.of(
+            body, temperature=self.temperature, top_p=self.top_p, never=never, anew=anew
+        )
 
     def compute(self, step: Step, choices: Sequence[Choice]) -> list[int]:
         """One token for each that the step emits; called in the engine's thread."""

@@ -1,7 +1,8 @@
 """Text becomes tokens and tokens become text; a token may end in the middle of a character."""
 
 import codecs
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -18,9 +19,11 @@ _FENCE: Final = "```"
 
 
 def prompt_of(body: Body) -> str:
-    """Where there is a suffix it comes first, so that the answer goes on close behind the prefix.
+    """Where there is a suffix it comes first, and the answer goes on in the prefix.
 
-    A chat has no template: this model writes on, in an open block of code if there is one.
+    The mark of the middle is left out: a model trained so briefly forgets behind it in which word
+    the cursor was. A chat has no template: this model writes on, in an open block of code if there
+    is one.
     """
     if body.route == "chat":
         turns = "\n".join(message.text() for message in body.messages)
@@ -28,7 +31,34 @@ def prompt_of(body: Body) -> str:
     prompt = body.prompt or ""
     if body.suffix is None:
         return prompt
-    return f"{_FIM.between}{body.suffix}{_FIM.opening}{prompt}{_FIM.closing}"
+    return f"{_FIM.between}{body.suffix}{_FIM.opening}{prompt}"
+
+
+def stops_of(body: Body) -> tuple[str, ...]:
+    """What ends an answer beside the model; between two texts it writes the rest of one line."""
+    if body.suffix is None or is_endless(body):
+        return body.stop
+    rest_of_line = body.suffix.partition("\n")[0].strip()
+    return (*body.stop, "\n", *([rest_of_line] if rest_of_line else []))
+
+
+def is_endless(body: Body) -> bool:
+    return body.extra.get("ignore_eos") is True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A prompt, but for the tokens of a last word that may have been cut: those are chosen anew.
+
+    "Token healing": behind `retu` no model writes `rn`, having read `return` as one token only.
+    """
+
+    tokens: list[int]
+    cut: tuple[int, ...] = ()
+
+    def length(self) -> int:
+        """Tokens of the whole prompt."""
+        return len(self.tokens) + len(self.cut)
 
 
 class Vocabulary:
@@ -61,23 +91,52 @@ class Vocabulary:
         return cls(tokenizer)
 
     def tokens(self, text: str) -> list[int]:
-        # What no encoding can hold is no code either; the door refuses it, an engine replaces it.
-        valid = text.encode(errors="replace").decode()
-        return list(self._tokenizer.encode(valid, add_special_tokens=False).ids) or [self.end]
+        return self._split(text)[0]
+
+    def opening(self, text: str) -> Opening:
+        """A line's end and its indentation are whole, and so is whatever is all there is."""
+        tokens, words = self._split(text)
+        begin = words.index(words[-1])
+        letters = self._letters(tokens[begin:])
+        if begin == 0 or (not letters.strip() and letters != b" "):
+            return Opening(tokens=tokens)
+        return Opening(tokens=tokens[:begin], cut=tuple(tokens[begin:]))
+
+    def anew(self, cut: Sequence[int]) -> list[list[int]]:
+        """For each token that was cut: itself, then those that begin with all the rest of them."""
+        allowed = []
+        for place, token in enumerate(cut):
+            rest = self._letters(cut[place:])
+            longer = [each for each, its in self._bytes.items() if its.startswith(rest)]
+            allowed.append([token, *longer])
+        return allowed
 
     def bytes_of(self, token: int) -> bytes:
         return self._bytes[token]
 
+    def _split(self, text: str) -> tuple[list[int], Sequence[int | None]]:
+        """Its tokens, never none, and in which word each lies; marks lie in none."""
+        # What no encoding can hold is no code either; the door refuses it, an engine replaces it.
+        valid = text.encode(errors="replace").decode()
+        encoding = self._tokenizer.encode(valid, add_special_tokens=False)
+        return (encoding.ids, encoding.word_ids) if encoding.ids else ([self.end], [None])
+
+    def _letters(self, tokens: Sequence[int]) -> bytes:
+        return b"".join(self._bytes[token] for token in tokens)
+
 
 class Writer:
-    """Puts the bytes of tokens together to characters."""
+    """Puts the bytes of tokens together to characters; those of `cut` stand in the prompt."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, cut: Sequence[int] = ()) -> None:
         self._vocabulary = vocabulary
+        self._known = sum(len(vocabulary.bytes_of(token)) for token in cut)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def write(self, token: int) -> str:
-        return self._decoder.decode(self._vocabulary.bytes_of(token))
+        letters = self._vocabulary.bytes_of(token)
+        written, self._known = self._known, max(0, self._known - len(letters))
+        return self._decoder.decode(letters[written:])
 
     def rest(self) -> str:
         return self._decoder.decode(b"", final=True)
