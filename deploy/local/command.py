@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from deploy.local.demo import compared, played, plays
 from deploy.local.engine import models_at
@@ -18,6 +19,11 @@ from deploy.local.misspelt import misspelt
 from deploy.local.pools import Asked, pools_of, tokenizers_of
 from deploy.local.processes import first_to_end
 from deploy.local.scaling import WORKER_STARTS_IN, BoundsContradict, keep_scaled
+
+_ENGINES_TELL: Final = {
+    "simulated": "a simulated engine makes the tokens up",
+    "embedded": "a small model that writes Python on, and follows no instructions",
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,6 +53,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
         help="the model's name, here and at the engine; again for another pool, whose workers, "
         "engine, engine-url, profile, policy and slots may be its own",
     )
+    up.set_defaults(usual_engine="embedded")
     up.add_argument("--scale-to", type=int, metavar="N", help="workers when the load needs them")
     up.add_argument(
         "--scale-hold", type=float, default=300.0, metavar="S", help="keep them so long after that"
@@ -58,8 +65,9 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     demo.add_argument("--seconds", type=float, default=30.0, help="length of the workload")
     demo.add_argument("--rate", type=float, help="requests per second; else 1.2 of the capacity")
     demo.add_argument("--seed", type=int, default=1)
-    # Two cores carry one busy worker beside the house and whoever asks.
-    demo.set_defaults(workers=1)
+    # Two cores carry one busy worker beside the house and whoever asks. How much is too much is
+    # known of the simulated engine.
+    demo.set_defaults(workers=1, usual_engine=None)
     return parser.parse_args(argv)
 
 
@@ -215,16 +223,14 @@ def _welcome(house: House) -> None:
             " --kafka real or KAFKA_BOOTSTRAP brings durable promises"
         )
     blueprint = house.blueprint
-    synthetic = [
-        blueprint.model_of(pool)
-        for pool in blueprint.pools
-        if (blueprint.told(pool).get("CATO_ENGINE") or "simulated") == "simulated"
-    ]
-    if synthetic:
-        _say(
-            f"tokens of {', '.join(synthetic)} are synthetic: a simulated engine makes them up;"
-            " --engine-url brings real ones"
-        )
+    for engine, told in _ENGINES_TELL.items():
+        models = [
+            blueprint.model_of(pool)
+            for pool in blueprint.pools
+            if (blueprint.told(pool).get("CATO_ENGINE") or "simulated") == engine
+        ]
+        if models:
+            _say(f"{', '.join(models)}: {told}; --engine-url brings a server's model")
 
 
 def _announce(house: House, file: Path) -> None:

@@ -57,7 +57,8 @@ def pools_of(options: argparse.Namespace) -> tuple[Pool, ...]:
     for each in asked:
         if each.model in pools:
             raise NamedTwice(each.model)
-        pools[each.model] = _pool(each.model, {**of_all, **each.options})
+        said = {**of_all, **each.options}
+        pools[each.model] = _pool(each.model, said, usual_engine=options.usual_engine)
     return tuple(pools.values())
 
 
@@ -75,22 +76,25 @@ def tokenizers_of(pools: Iterable[Pool]) -> dict[str, str]:
     return {"CATO_TOKENIZERS": json.dumps(found)}
 
 
-def _pool(model: str, said: Mapping[str, object]) -> Pool:
+def _pool(model: str, said: Mapping[str, object], *, usual_engine: str | None) -> Pool:
     given = {_SETTINGS[name]: str(said[name]) for name in _SETTINGS if said[name]}
-    settings = {"CATO_MODEL": model, **dict(_implied(given)), **given}
+    settings = {"CATO_MODEL": model, **dict(_implied(given, usual_engine)), **given}
     return Pool(workers=int(str(said[_WORKERS])), settings=settings)
 
 
-def _implied(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _implied(given: Mapping[str, str], usual_engine: str | None) -> Iterator[tuple[str, str]]:
     """What follows from what was given, where nobody said otherwise."""
     policy = given.get("CATO_POLICY", "")
     if policy in POLICIES and "CATO_FEEDER" not in os.environ:
         yield "CATO_FEEDER", POLICIES[policy]().feeder
-    engine = given.get("CATO_ENGINE")
-    if engine is None and "CATO_ENGINE_URL" in given:
+    engine = given.get("CATO_ENGINE") or os.environ.get("CATO_ENGINE")
+    if "CATO_ENGINE" not in given and "CATO_ENGINE_URL" in given:
         engine = "openai"
         yield "CATO_ENGINE", engine
-    if (engine or os.environ.get("CATO_ENGINE")) == "embedded":
+    elif usual_engine and not engine and "CATO_PROFILE" not in {**os.environ, **given}:
+        engine = usual_engine
+        yield "CATO_ENGINE", engine
+    if engine == "embedded":
         yield from ((name, os.environ.get(name, own)) for name, own in _SHIPPED_MODEL.items())
 
 

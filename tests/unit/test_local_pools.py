@@ -15,7 +15,7 @@ URL = "http://gpu:8000/v1"
 
 
 def pools(
-    *models: str, workers: int = 2, engine_url: str | None = None
+    *models: str, workers: int = 2, engine_url: str | None = None, usual_engine: str | None = None
 ) -> Sequence[tuple[int, Mapping[str, str]]]:
     options = argparse.Namespace(
         models=[Asked.read(model) for model in models] or None,
@@ -25,6 +25,7 @@ def pools(
         profile=None,
         policy=None,
         slots=None,
+        usual_engine=usual_engine,
     )
     return [(pool.workers, pool.settings) for pool in pools_of(options)]
 
@@ -68,6 +69,22 @@ def test_the_embedded_engine_brings_its_own_model(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CATO_ENGINE_MODEL", "/models/mine")
     ((_, settings),) = pools("small,engine=embedded")
     assert settings["CATO_ENGINE_MODEL"] == "/models/mine"
+
+
+def test_the_usual_engine_is_for_whoever_says_nothing_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [
+        settings.get("CATO_ENGINE")
+        for _, settings in pools(
+            "usual", f"server,engine-url={URL}", "timed,profile=h100-7b", usual_engine="embedded"
+        )
+    ]
+    assert said == ["embedded", "openai", None]
+
+    monkeypatch.setenv("CATO_ENGINE", "simulated")
+    ((_, settings),) = pools(usual_engine="embedded")
+    assert "CATO_ENGINE" not in settings
 
 
 def test_a_model_that_lies_in_a_folder_brings_its_tokenizer(
