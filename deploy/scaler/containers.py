@@ -57,9 +57,11 @@ class ContainerWorkers:
         self._leaving[name].add_done_callback(lambda _: self._leaving.pop(name, None))
 
     async def _staying(self) -> list[Container]:
+        # Taken before Docker is asked: whoever is gone by its answer may still be told as running.
+        leaving = frozenset(self._leaving)
         with _translated():
             running = await asyncio.to_thread(self._found, "running")
-        return [each for each in running if each.id not in self._leaving]
+        return [each for each in running if each.id not in leaving]
 
     def _found(self, *states: str) -> list[Container]:
         labels = [f"{_PROJECT}={self.project}", f"{_SERVICE}={self.service}"]

@@ -1,5 +1,6 @@
 """Containers come and go through Docker's own SDK, which here asks a stand-in of Docker's API."""
 
+import asyncio
 import json
 import re
 import threading
@@ -19,7 +20,7 @@ from tests.integration.eventually import eventually
 _LABELS = {"com.docker.compose.project": "cato", "com.docker.compose.service": "worker"}
 
 
-@dataclass(slots=True)
+@dataclass
 class Host:
     """What an engine would hold, in the words of its API, version 1.47."""
 
@@ -168,6 +169,32 @@ async def test_the_newest_is_let_go_and_given_time_to_drain(
     assert await workers.count() == 1
     await eventually(lambda: list(host.containers) == [first], within_s=5, saying="it is removed")
     assert host.stopped_after_s == ["30"]
+
+
+async def test_one_that_goes_while_docker_is_asked_is_not_counted(
+    host: Host, workers: ContainerWorkers, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await workers.add()
+    newest = next(name for name in host.containers if name != first)
+    looked, let_know = threading.Event(), threading.Event()
+
+    def answer(verb: str, url: str, body: dict[str, object]) -> tuple[int, object]:
+        if "/stop" in url:
+            looked.wait(5)
+        told = Host.answer(host, verb, url, body)
+        if verb == "GET" and newest in url:
+            looked.set()
+            let_know.wait(5)
+        return told
+
+    await workers.drain()
+    monkeypatch.setattr(host, "answer", answer)
+    counting = asyncio.create_task(workers.count())
+    await eventually(lambda: list(host.containers) == [first], within_s=5, saying="it is removed")
+    assert await workers.count() == 1
+    let_know.set()
+
+    assert await counting == 1
 
 
 async def test_other_containers_of_the_host_are_none_of_its_business(
