@@ -1,14 +1,26 @@
 """Every part of the house listens on a loopback port, which somebody else may hold already."""
 
 import socket
+from collections import deque
+from typing import Final
 
 from deploy.local.errors import PortTaken
 
 LOOPBACK = "127.0.0.1"
 
+# Whoever is to listen there has to start first; until then the kernel would choose a port again.
+_CHOSEN: Final[deque[int]] = deque(maxlen=1000)
+
 
 def chosen_port(port: int, *, setting: str) -> int:
-    """The port that was asked for, if it is free; for 0 any port that is."""
+    """The port that was asked for, if it is free; for 0 any that is, and was not chosen lately."""
+    while (bound := _bound(port, setting)) in _CHOSEN and port == 0:
+        pass
+    _CHOSEN.append(bound)
+    return bound
+
+
+def _bound(port: int, setting: str) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do: a port on which only closed connections linger counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -180,3 +180,9 @@ def test_a_free_port_that_was_asked_for_is_the_one_chosen() -> None:
     free = chosen_port(0, setting="port")
 
     assert chosen_port(free, setting="port") == free
+
+
+def test_the_ports_of_a_house_that_is_being_started_are_all_different() -> None:
+    chosen = [chosen_port(0, setting="port") for _ in range(1000)]
+
+    assert len(set(chosen)) == 1000
