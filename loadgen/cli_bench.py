@@ -5,6 +5,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,9 @@ import uvloop
 
 from loadgen.bench import agreement, latency, overload, scheduler, simulator, throughput
 from loadgen.bench.sheet import Sheet, encode, show
-from loadgen.cli_values import UsageError, write
+from loadgen.cli_values import UsageError, positive, write
 from loadgen.report.table import terminal
+from shared.scheduling.policies import POLICIES
 
 _Measuring = Coroutine[None, None, list[Sheet]]
 _Bench = Callable[[Path, argparse.Namespace], _Measuring]
@@ -29,6 +31,10 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     bench.add_argument("--kafka", default="real", help="real, embedded, or a broker's address")
     bench.add_argument("--against", choices=["ray"], help="latency: measure Ray Serve beside it")
     bench.add_argument("--ray-python", metavar="PATH", help="an interpreter with ray[serve]")
+    agreed = bench.add_argument_group("agreement", "only some of its scenes")
+    agreed.add_argument("--policies", nargs="+", choices=[*POLICIES])
+    agreed.add_argument("--loads", nargs="+", type=positive)
+    agreed.add_argument("--seeds", nargs="+", type=int)
     bench.add_argument("--out", type=Path, metavar="DIR", help="keep logs and traces there")
     bench.set_defaults(act=run_bench)
 
@@ -36,6 +42,8 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
 def run_bench(options: argparse.Namespace) -> int:
     if options.ray_python and options.against is None:
         raise UsageError("--ray-python goes with --against ray")
+    if options.what != "agreement" and (options.policies or options.loads or options.seeds):
+        raise UsageError("--policies, --loads and --seeds go with agreement")
     with tempfile.TemporaryDirectory(prefix="cato-bench-") as passing:
         directory = options.out or Path(passing)
         directory.mkdir(parents=True, exist_ok=True)
@@ -80,7 +88,13 @@ def _overload(directory: Path, options: argparse.Namespace) -> _Measuring:
 
 def _agreement(directory: Path, options: argparse.Namespace) -> _Measuring:
     effort = agreement.Effort.quick() if options.quick else agreement.Effort()
-    return agreement.agreement(directory, effort, kafka=options.kafka)
+    chosen = replace(
+        effort,
+        policies=options.policies or effort.policies,
+        loads=options.loads or effort.loads,
+        seeds=options.seeds or effort.seeds,
+    )
+    return agreement.agreement(directory, chosen, kafka=options.kafka)
 
 
 def _simulator(directory: Path, options: argparse.Namespace) -> _Measuring:

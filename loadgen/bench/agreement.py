@@ -4,13 +4,17 @@ The engine is the simulated one in both, so that what differs is the house: HTTP
 clocks, and two cores that everybody shares.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+from rich.console import Console
+
 from loadgen.bench.children import Build, house
+from loadgen.bench.hops import Hop, median_rows, read_hops
+from loadgen.bench.processes import neighbours
 from loadgen.bench.sheet import Cell, Sheet, rounded
 from loadgen.drivers.asking import Manner
 from loadgen.drivers.client import Client
@@ -23,6 +27,7 @@ from loadgen.simulator.playing import GAMMA, Scene, play_with
 from loadgen.simulator.world import as_asked
 from loadgen.workloads.corpus import Corpus
 from loadgen.workloads.mixes import REFERENCE
+from shared.adapters.clock import SystemClock
 from shared.adapters.profiles import load_profile
 from shared.scheduling.policies import POLICIES
 
@@ -33,6 +38,7 @@ _NOTES: Final = (
     "attainment in points of a hundred, P95 in seconds over the answered; means over the seeds",
     "agreement is: at most 3 points apart in attainment, at most 15 % at P95",
 )
+_HOPS: Final = "dispatch: from the scheduler's decision until the worker has the task"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,45 +56,65 @@ class Effort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One scene as it was seen live and in virtual time."""
+    """One scene as it was seen live, between two epoch seconds, and in virtual time."""
 
     scene: Scene
     live: Sequence[Observation]
     simulated: Sequence[Observation]
+    began_at: float
+    ended_at: float
+
+    def sentence(self) -> str:
+        live, simulated = (_attainment(each, self.scene) for each in (self.live, self.simulated))
+        return (
+            f"{self.scene.load:g}x, seed {self.scene.seed}: "
+            f"{live:.1%} live, {simulated:.1%} simulated"
+        )
 
 
 async def agreement(directory: Path, effort: Effort, *, kafka: str) -> list[Sheet]:
-    sheets = []
+    """Spans are read once the house is down: only then the last of them are written."""
+    busy, console = neighbours(), Console(stderr=True)
+    rows: list[Mapping[str, Cell]] = []
+    hop_rows: list[Mapping[str, Cell]] = []
     for policy in effort.policies:
         built = Build(kafka=kafka, profile=_PROFILE, workers=_WORKERS, policy=policy)
         async with (
             house(directory / policy, built) as home,
             Client.open(home.base_url) as client,
         ):
-            seen = await _seen(policy, client, effort)
-        rows = [
-            _row(policy, load, [s for s in seen if s.scene.load == load]) for load in effort.loads
-        ]
-        sheets.append(rows)
-    together = [row for rows in sheets for row in rows]
-    return [Sheet(title="The same requests, live and simulated", rows=together, notes=_NOTES)]
+            seen = []
+            async for each in _seen(policy, client, effort):
+                console.print(f"{policy}, {each.sentence()}", highlight=False)
+                seen.append(each)
+        hops = read_hops(home.trace_dir)
+        for load in effort.loads:
+            of_load = [each for each in seen if each.scene.load == load]
+            rows.append(_row(policy, load, of_load))
+            hop_rows.append(_hop_row(policy, load, of_load, hops))
+    return [
+        Sheet(title="The same requests, live and simulated", rows=rows, notes=(*_NOTES, busy)),
+        Sheet(title="Median of each hop live, ms", rows=hop_rows, notes=(_HOPS,)),
+    ]
 
 
-async def _seen(policy: str, client: Client, effort: Effort) -> list[Seen]:
+async def _seen(policy: str, client: Client, effort: Effort) -> AsyncIterator[Seen]:
     (model, *_) = await client.models()
     manner = Manner(model=model, alone=load_profile(_PROFILE), declares_kind=True)
+    clock = SystemClock()
     warming = _scene(effort.loads[0], _WARM_UP_SEED, effort.warm_up_s)
     await _played(client, manner, warming)
-    return [
-        Seen(
+    for scene in _scenes(effort):
+        simulated = play_with(scene, POLICIES[policy](), scene.workload(), guess=as_asked)
+        began_at = clock.now()
+        live = await _played(client, manner, scene)
+        yield Seen(
             scene=scene,
-            live=await _played(client, manner, scene),
-            simulated=play_with(
-                scene, POLICIES[policy](), scene.workload(), guess=as_asked
-            ).observations,
+            live=live,
+            simulated=simulated.observations,
+            began_at=began_at,
+            ended_at=clock.now(),
         )
-        for scene in _scenes(effort)
-    ]
 
 
 def _scenes(effort: Effort) -> Iterator[Scene]:
@@ -131,6 +157,14 @@ def _row(policy: str, load: float, seen: Sequence[Seen]) -> Mapping[str, Cell]:
         row[f"{name}_p95_live_s"], row[f"{name}_p95_simulated_s"] = map(rounded, pair)
         row[f"{name}_ratio"] = rounded(pair[0] / pair[1]) if pair[1] else None
     return row
+
+
+def _hop_row(
+    policy: str, load: float, seen: Sequence[Seen], hops: Sequence[Hop]
+) -> Mapping[str, Cell]:
+    """Scenes of one load are played one after another."""
+    medians = median_rows(hops, {"ms": (seen[0].began_at, seen[-1].ended_at)})
+    return {"policy": policy, "load": load, **{str(row["hop"]): row["ms"] for row in medians}}
 
 
 def _attainment(seen: Sequence[Observation], scene: Scene) -> float:

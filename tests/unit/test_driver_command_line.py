@@ -64,3 +64,10 @@ def test_an_interpreter_for_ray_goes_with_ray(capsys: pytest.CaptureFixture[str]
 
     assert status == 2
     assert "--against ray" in capsys.readouterr().err
+
+
+def test_scenes_are_chosen_only_where_some_are_played(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["bench", "latency", "--seeds", "1"])
+
+    assert status == 2
+    assert "--seeds go with agreement" in capsys.readouterr().err
