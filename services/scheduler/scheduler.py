@@ -257,7 +257,7 @@ class Scheduler:
                 fence=lease.fence,
                 worker=lease.worker,
                 to_partition=lease.to_partition,
-                dispatched_at=self._now(),
+                dispatched_at=lease.at,
                 lease_s=self.knobs.lease_s,
             )
         )

@@ -70,7 +70,10 @@ class TaskClassified(Message):
 
 
 class TaskDispatched(Message):
-    """scheduler -> worker, on the partition the worker leases: your turn."""
+    """scheduler -> worker, on the partition the worker leases: your turn.
+
+    `dispatched_at` is when that was decided, however often it has to be said.
+    """
 
     base_topic: ClassVar[str] = "tasks.dispatched"
 

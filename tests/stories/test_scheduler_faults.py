@@ -113,6 +113,7 @@ async def test_a_dispatch_the_worker_never_lists_is_sent_again() -> None:
 
         first, second = worker.mine()[:2]
         assert first.fence == second.fence
+        assert first.dispatched_at == second.dispatched_at, "it was decided once"
 
 
 async def test_a_hot_standby_finishes_what_a_dead_leader_began() -> None:
