@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,6 +26,7 @@ from services.worker.engine import (
 from shared.domain.outcome import FinishReason
 from shared.domain.task import Prediction
 from shared.messages.body import Body, ChatMessage
+from tests.eventually import eventually
 
 CONTEXT_TOKENS = 20_000
 
@@ -70,22 +71,11 @@ def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-async def until(
-    is_so: Callable[[], bool], *, within_s: float, saying: str, every_s: float = 0.001
-) -> None:
-    """Raises AssertionError with what was to become true, when it did not."""
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + within_s
-    while not is_so():
-        assert loop.time() < give_up, f"not within {within_s:g} s: {saying}"
-        await asyncio.sleep(every_s)
-
-
 async def until_idle(engine: Engine) -> None:
     def is_idle() -> bool:
         return engine.load().running + engine.load().waiting == 0
 
-    await until(is_idle, within_s=0.1, saying="the engine holds nothing")
+    await eventually(is_idle, within_s=0.1, saying="the engine holds nothing")
 
 
 class EnginePromises:
@@ -146,11 +136,11 @@ class EnginePromises:
     async def test_an_aborted_job_leaves_within_100_ms(self, engine: Engine) -> None:
         seen: list[Piece] = []
         reading = asyncio.create_task(_read_into(seen, engine.generate(a_job(max_tokens=5000))))
-        await until(lambda: len(seen) > 1, within_s=2, saying="two pieces came")
+        await eventually(lambda: len(seen) > 1, within_s=2, saying="two pieces came")
 
-        async with asyncio.timeout(0.1):
-            await engine.abort(a_job().id)
-            await reading
+        leaving = asyncio.gather(engine.abort(a_job().id), reading)
+        await eventually(leaving.done, within_s=0.1, saying="it has left")
+        await leaving
 
         assert all(piece.finish_reason is None for piece in seen)
         await until_idle(engine)
@@ -160,11 +150,11 @@ class EnginePromises:
         reading = asyncio.create_task(
             _read_into(seen, engine.generate(a_job(prompt=self.a_long_prompt())))
         )
-        await until(lambda: engine.load().running > 0, within_s=2, saying="the job is in")
+        await eventually(lambda: engine.load().running > 0, within_s=2, saying="the job is in")
 
-        async with asyncio.timeout(0.1):
-            await engine.abort(a_job().id)
-            await reading
+        leaving = asyncio.gather(engine.abort(a_job().id), reading)
+        await eventually(leaving.done, within_s=0.1, saying="it has left")
+        await leaving
 
         assert seen == []
         await until_idle(engine)
@@ -179,7 +169,7 @@ class EnginePromises:
         reading = asyncio.create_task(
             pieces_of(engine, a_job(prompt=self.a_long_prompt(), max_tokens=500))
         )
-        await until(lambda: engine.load().running > 0, within_s=2, saying="the job is in")
+        await eventually(lambda: engine.load().running > 0, within_s=2, saying="the job is in")
 
         reading.cancel()
 
@@ -239,7 +229,7 @@ class MortalPromises:
                 await pieces_of(engine, a_job("task-2@0.1"))
         await until_idle(engine)
         # Idle now: whoever holds it must hear without asking for an answer.
-        await until(lambda: engine.death() is not None, within_s=8, saying="it is noticed")
+        await eventually(lambda: engine.death() is not None, within_s=8, saying="it is noticed")
 
     async def test_when_it_hangs_its_streams_do_not(self, mortal: Mortal) -> None:
         pieces = mortal.engine.generate(a_job(max_tokens=3000))

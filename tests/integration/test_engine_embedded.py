@@ -28,9 +28,9 @@ from tests.contract.engine_promises import (
     a_job,
     pieces_of,
     text_of,
-    until,
     until_idle,
 )
+from tests.eventually import eventually
 
 CONTEXT_TOKENS = Architecture().max_position_embeddings
 
@@ -125,7 +125,7 @@ class TestEmbeddedEngine(EnginePromises):
 
         async with asyncio.TaskGroup() as group:
             group.create_task(ask("first@0.1", 5))
-            await until(lambda: engine.load().running > 0, within_s=2, saying="the first is in")
+            await eventually(lambda: engine.load().running > 0, within_s=2, saying="it is in")
             group.create_task(ask("patient@0.1", 9))
             group.create_task(ask("urgent@0.1", 1))
 

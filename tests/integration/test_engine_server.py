@@ -14,7 +14,7 @@ from services.worker.engines.server import EngineServer
 from services.worker.engines.simulated import SimulatedEngine
 from shared.adapters.clock import SystemClock
 from tests.builders import REFERENCE
-from tests.contract.engine_promises import until
+from tests.eventually import eventually
 
 
 @dataclass
@@ -105,4 +105,4 @@ async def test_a_client_that_leaves_stops_the_engine(served: Served) -> None:
         assert runs() == 1
         response.close()
 
-        await until(lambda: runs() == 0, within_s=0.2, saying="the engine is free")
+        await eventually(lambda: runs() == 0, within_s=0.2, saying="the engine is free")

@@ -14,7 +14,8 @@ import pytest
 from deploy.local.errors import ChildDied, NotReady, PortTaken
 from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Child, Household, Probe, answers, first_to_end
-from tests.integration.eventually import eventually
+from tests.eventually import eventually
+from tests.processes import is_alive
 
 _TALKER = (sys.executable, "-c", "print('the fuse is blown'); raise SystemExit(3)")
 _SLEEPER = (sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()")
@@ -39,14 +40,6 @@ def _said_up(log: Path) -> Probe:
         return "up" in log.read_text().splitlines()
 
     return probe
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        # An orphan that nobody waits for leaves its number behind, and nothing else.
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture
@@ -168,7 +161,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
     orphan = int(parent.stdout)
 
-    await eventually(lambda: not _is_alive(orphan), within_s=5, saying="the orphan ends")
+    await eventually(lambda: not is_alive(orphan), within_s=5, saying="the orphan ends")
 
 
 def test_a_port_in_use_names_the_setting_that_chooses_another(taken_port: int) -> None:

@@ -17,7 +17,8 @@ from shared.adapters.clock import SystemClock
 from shared.domain.errors import SettingsError
 from shared.domain.task import Promise
 from shared.tasks.fim import fim_template_for
-from tests.contract.engine_promises import a_job, pieces_of, text_of, until, until_idle
+from tests.contract.engine_promises import a_job, pieces_of, text_of, until_idle
+from tests.eventually import eventually
 from tests.integration.peers import a_chunk, a_peer, an_engine, begin, say
 
 DATA = Path(__file__).parents[1] / "data"
@@ -263,7 +264,7 @@ async def test_an_idle_server_that_is_gone_is_noticed() -> None:
             engine = await engines.enter_async_context(an_engine(url))
             assert engine.death() is None
 
-        await until(lambda: engine.death() is not None, within_s=8, saying="it is noticed")
+        await eventually(lambda: engine.death() is not None, within_s=8, saying="it is noticed")
 
         assert "without an answer" in str(engine.death())
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from deploy.scaler.containers import ContainerWorkers
 from deploy.scaler.settings import ScalerSettings
 from shared.domain.errors import SettingsError, Unavailable
-from tests.integration.eventually import eventually
+from tests.eventually import eventually
 
 _LABELS = {"com.docker.compose.project": "cato", "com.docker.compose.service": "worker"}
 

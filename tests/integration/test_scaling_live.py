@@ -11,8 +11,8 @@ import pytest_asyncio
 from deploy.local.house import Blueprint, House, Pool
 from deploy.local.redis import LocalRedis
 from deploy.local.scaling import keep_scaled
+from tests.eventually import eventually
 from tests.integration.conftest import Kafka
-from tests.integration.eventually import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -23,7 +23,7 @@ from shared.messages.bus import Record, Start, Subscription
 from shared.messages.catalogue import AttemptEnded, TokensProduced
 from shared.messages.message import Message
 from shared.messages.pool import WorkerAdmitted, WorkerReported
-from tests.contract.engine_promises import until
+from tests.eventually import eventually
 from tests.integration.peers import a_chunk, a_peer, say
 from tests.stories.worker_bench import a_dispatch
 
@@ -53,7 +53,9 @@ class Desk:
 
     async def seat(self, within_s: float = 20) -> str:
         """Its name on the wire, once it reads where it was seated."""
-        await until(lambda: bool(self.of(WorkerReported)), within_s=within_s, saying="it reports")
+        await eventually(
+            lambda: bool(self.of(WorkerReported)), within_s=within_s, saying="it reports"
+        )
         first = self.of(WorkerReported)[0]
         await self.bus.publish(
             WorkerAdmitted(worker=first.worker, incarnation=first.incarnation, to_partition=SEAT)
@@ -62,7 +64,7 @@ class Desk:
         def is_seated() -> bool:
             return self.of(WorkerReported)[-1].to_partition == SEAT
 
-        await until(is_seated, within_s=10, saying="it is seated")
+        await eventually(is_seated, within_s=10, saying="it is seated")
         return f"{first.worker}/{first.incarnation}"
 
     async def dispatch(self, worker: str, id: str, max_tokens: int) -> None:
@@ -118,12 +120,12 @@ async def test_it_serves_and_on_sigterm_finishes_what_it_began(desk: Desk) -> No
         worker = await desk.seat()
         await desk.dispatch(worker, "task-1", max_tokens=150)
         await desk.dispatch(worker, "task-2", max_tokens=5)
-        await until(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
+        await eventually(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
 
         process.send_signal(signal.SIGTERM)
 
         assert await asyncio.wait_for(process.wait(), 10) == 0
-        await until(lambda: len(desk.of(AttemptEnded)) == 2, within_s=5, saying="both ended")
+        await eventually(lambda: len(desk.of(AttemptEnded)) == 2, within_s=5, saying="both ended")
     results = {str(ended.task_id): ended.result for ended in desk.of(AttemptEnded)}
     assert results == {"task-1": Attempt.COMPLETED, "task-2": Attempt.RETURNED}
     assert sum(piece.tokens for piece in desk.of(TokensProduced)) == 150
@@ -137,12 +139,14 @@ async def test_when_its_engine_is_killed_it_fails_the_attempt_and_exits_with_1(d
     async with a_process(*engine) as server, a_worker_process(desk, **settings) as process:
         worker = await desk.seat()
         await desk.dispatch(worker, "task-1", max_tokens=3000)
-        await until(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
+        await eventually(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
 
         server.kill()
 
         assert await asyncio.wait_for(process.wait(), 10) == 1
-        await until(lambda: bool(desk.of(AttemptEnded)), within_s=5, saying="the attempt ended")
+        await eventually(
+            lambda: bool(desk.of(AttemptEnded)), within_s=5, saying="the attempt ended"
+        )
     assert [ended.result for ended in desk.of(AttemptEnded)] == [Attempt.FAILED]
 
 
@@ -185,12 +189,14 @@ async def test_when_its_engine_hangs_it_hands_the_task_back_and_exits_with_1(des
     async with a_process(*engine) as server, a_worker_process(desk, **settings) as process:
         worker = await desk.seat()
         await desk.dispatch(worker, "task-1", max_tokens=3000)
-        await until(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
+        await eventually(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
 
         server.send_signal(signal.SIGSTOP)
 
         assert await asyncio.wait_for(process.wait(), 15) == 1
-        await until(lambda: bool(desk.of(AttemptEnded)), within_s=5, saying="the attempt ended")
+        await eventually(
+            lambda: bool(desk.of(AttemptEnded)), within_s=5, saying="the attempt ended"
+        )
     (ended,) = desk.of(AttemptEnded)
     assert ended.result is Attempt.FAILED
     assert "brought nothing for 1 s" in (ended.error or "")
@@ -228,9 +234,11 @@ async def test_a_second_signal_ends_it_while_it_finishes_its_work(desk: Desk) ->
     async with a_worker_process(desk, CATO_DRAIN_S="60") as process:
         worker = await desk.seat()
         await desk.dispatch(worker, "task-1", max_tokens=10_000)
-        await until(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
+        await eventually(lambda: bool(desk.of(TokensProduced)), within_s=5, saying="it streams")
         process.send_signal(signal.SIGTERM)
-        await until(lambda: desk.of(WorkerReported)[-1].draining, within_s=5, saying="it drains")
+        await eventually(
+            lambda: desk.of(WorkerReported)[-1].draining, within_s=5, saying="it drains"
+        )
 
         process.send_signal(signal.SIGTERM)
 

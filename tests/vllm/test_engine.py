@@ -17,9 +17,9 @@ from tests.contract.engine_promises import (
     a_job,
     pieces_of,
     text_of,
-    until,
     until_idle,
 )
+from tests.eventually import eventually
 from tests.vllm.tiny import CONTEXT_TOKENS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -90,7 +90,9 @@ async def test_a_late_but_tight_task_overtakes_those_that_wait(engine: VLLMEngin
 
     overload = [a_task(f"loose-{n}", 2_000_000_000_000) for n in range(24)]
     running = [asyncio.create_task(first_token_of(job)) for job in overload]
-    await until(lambda: engine.load().waiting >= 8, within_s=30, saying="the engine is overloaded")
+    await eventually(
+        lambda: engine.load().waiting >= 8, within_s=30, saying="the engine is overloaded"
+    )
     await first_token_of(a_task("tight", 1_900_000_000_000))
     overtaken = len(overload) - order.index("tight")
     await asyncio.gather(*running)

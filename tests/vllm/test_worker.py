@@ -12,8 +12,9 @@ import psutil
 
 from shared.domain.outcome import Attempt
 from shared.messages.catalogue import AttemptEnded, TokensProduced
-from tests.contract.engine_promises import until
+from tests.eventually import eventually
 from tests.integration.test_worker_process import Desk, a_worker_process, desk
+from tests.processes import is_alive
 from tests.vllm.tiny import engine_pids, worker_settings
 
 __all__ = ["desk"]
@@ -34,12 +35,12 @@ async def test_on_sigterm_it_finishes_what_it_began_and_hands_back_the_rest(
         engines = engine_pids(process.pid)
         await desk.dispatch(worker, "task-1", max_tokens=300)
         await desk.dispatch(worker, "task-2", max_tokens=5)
-        await until(lambda: bool(desk.of(TokensProduced)), within_s=20, saying="it streams")
+        await eventually(lambda: bool(desk.of(TokensProduced)), within_s=20, saying="it streams")
 
         process.send_signal(signal.SIGTERM)
 
         assert await asyncio.wait_for(process.wait(), 30) == 0
-        await until(lambda: len(desk.of(AttemptEnded)) == 2, within_s=5, saying="both ended")
+        await eventually(lambda: len(desk.of(AttemptEnded)) == 2, within_s=5, saying="both ended")
     results = {str(ended.task_id): ended.result for ended in desk.of(AttemptEnded)}
     assert results == {"task-1": Attempt.COMPLETED, "task-2": Attempt.RETURNED}
     assert sum(piece.tokens for piece in desk.of(TokensProduced)) == 300
@@ -52,13 +53,13 @@ async def test_when_its_engine_is_killed_it_hands_back_what_waits_and_exits_with
     async with a_seated_worker(desk, model_folder) as (process, worker):
         await desk.dispatch(worker, "task-1", max_tokens=3000)
         await desk.dispatch(worker, "task-2", max_tokens=5)
-        await until(lambda: bool(desk.of(TokensProduced)), within_s=20, saying="it streams")
+        await eventually(lambda: bool(desk.of(TokensProduced)), within_s=20, saying="it streams")
 
         (engine,) = engine_pids(process.pid)
         os.kill(engine, signal.SIGKILL)
 
         assert await asyncio.wait_for(process.wait(), 20) == 1
-        await until(lambda: len(desk.of(AttemptEnded)) == 2, within_s=5, saying="both ended")
+        await eventually(lambda: len(desk.of(AttemptEnded)) == 2, within_s=5, saying="both ended")
     results = {str(ended.task_id): ended.result for ended in desk.of(AttemptEnded)}
     assert results == {"task-1": Attempt.FAILED, "task-2": Attempt.RETURNED}
 
@@ -82,7 +83,7 @@ async def test_a_killed_worker_leaves_no_engine_behind(desk: Desk, model_folder:
         process.kill()
         await process.wait()
 
-        await until(lambda: not is_alive(engine), within_s=10, saying="its engine is gone")
+        await eventually(lambda: not is_alive(engine), within_s=10, saying="its engine is gone")
 
 
 async def test_a_worker_killed_while_it_loads_leaves_no_engine_behind(
@@ -94,7 +95,7 @@ async def test_a_worker_killed_while_it_loads_leaves_no_engine_behind(
         process.kill()
         await process.wait()
 
-        await until(lambda: not is_alive(engine), within_s=10, saying="its engine is gone")
+        await eventually(lambda: not is_alive(engine), within_s=10, saying="its engine is gone")
 
 
 async def test_on_sigterm_while_it_loads_it_leaves_without_waiting_for_the_model(
@@ -116,13 +117,6 @@ async def the_loading_engine(worker: Process) -> int:
         return bool(engine_pids(worker.pid))
 
     # To look at every process takes a while, and the engine needs the cores.
-    await until(is_loading, within_s=_LOADED_WITHIN_S, saying="it loads", every_s=0.1)
+    await eventually(is_loading, within_s=_LOADED_WITHIN_S, saying="it loads", every_s=0.1)
     (engine,) = engine_pids(worker.pid)
     return engine
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
