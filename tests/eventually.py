@@ -4,12 +4,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+# Far more than a busy machine takes to start a process; what hangs is found out all the same.
+WITHIN_S: Final = 60.0
 # A pause that took longer than this many of its kind was the machine's doing.
 _PAUSES: Final = 3
 
 
 async def eventually(
-    is_so: Callable[[], bool], *, within_s: float, saying: str, every_s: float = 0.002
+    is_so: Callable[[], bool],
+    *,
+    saying: str,
+    within_s: float = WITHIN_S,
+    every_s: float = 0.002,
 ) -> None:
     """Return as soon as `is_so`; raise AssertionError with `saying` after `within_s`.
 

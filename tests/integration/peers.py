@@ -74,8 +74,10 @@ async def a_peer(
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     scheme = "http" if tls is None else "https"
-    yield f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/v1"
-    await runner.cleanup()
+    try:
+        yield f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
 
 
 async def say(request: web.Request, *events: object) -> web.StreamResponse:

@@ -3,15 +3,14 @@
 import asyncio
 import json
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import uvicorn
 from aiohttp import web
 
+from deploy.local.ports import chosen_port
 from services.worker.engine import Engine, EngineRefused, EngineUnavailable
 from services.worker.engines.openai import OpenAIEngine
 from services.worker.engines.server import EngineServer
@@ -26,9 +25,9 @@ from tests.contract.engine_promises import (
     text_of,
     until_idle,
 )
+from tests.eventually import WITHIN_S
 from tests.integration.peers import PROFILE, a_chunk, a_peer, an_engine, say
-
-ROOT = Path(__file__).parents[2]
+from tests.integration.test_worker_process import a_process
 
 
 @asynccontextmanager
@@ -39,9 +38,11 @@ async def a_server() -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-        server.should_exit = True
-        await serving
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        finally:
+            server.should_exit = True
+            await serving
 
 
 @pytest.fixture
@@ -63,17 +64,14 @@ class TestOpenAIEngine(EnginePromises):
 
 @pytest.fixture
 async def mortal() -> AsyncIterator[Mortal]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = chosen_port(0, setting="port")
     words = ("-m", "services.worker.engines.server", "--profile", "reference", "--port", str(port))
-    server = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT)
-    try:
-        async with an_engine(f"http://127.0.0.1:{port}/v1", silence_s=0.5) as engine:
-            yield Mortal(engine, server.pid)
-    finally:
-        if server.returncode is None:
-            server.kill()
-        await server.wait()
+    async with (
+        a_process(*words) as server,
+        # A process that has just started may take a moment for its first token.
+        an_engine(f"http://127.0.0.1:{port}/v1", start_s=WITHIN_S, silence_s=2.0) as engine,
+    ):
+        yield Mortal(engine, server.pid)
 
 
 class TestOpenAIEngineWhoseServerIsMortal(MortalPromises):
