@@ -158,6 +158,7 @@ class _Replay:
     def _told(self, time: StepTime, served: TaskServed, tokens: int) -> tuple[float, float]:
         profile = replace(self.profile, step_time=time)
         state = EngineState(
+            step_left_s=served.held_step_left_s,
             prefill_tokens=served.held_prefill_tokens,
             sequences=served.held_sequences,
             kv_tokens=served.held_kv_tokens,

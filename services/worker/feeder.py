@@ -73,13 +73,14 @@ class Gate:
             run.task.prediction.prompt_tokens for run in self.roster.waiting.values()
         )
         steps = -(-tokens // profile.chunk_tokens)
-        return profile.step_time.prefill_s * tokens + steps * _decode_step_s(profile, load)
+        later_s = profile.step_time.prefill_s * tokens + steps * _decode_step_s(profile, load)
+        return load.step_left_s + later_s
 
     def _engine_now(self, now: float) -> EngineNow:
         load = self.engine.load()
         profile = measured(self.engine.profile, load)
         prefill_s = profile.step_time.prefill_s
-        self.prefilled.see(prefill_s * load.prefill_tokens, now)
+        self.prefilled.see(load.step_left_s + prefill_s * load.prefill_tokens, now)
         left_s = self.prefilled.at - (now + _LEAD_S)
         return EngineNow(
             prefill_tokens=round(max(0.0, left_s) / prefill_s) if prefill_s else 0,

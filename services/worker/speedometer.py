@@ -62,6 +62,7 @@ class Recording:
             expected_tokens=run.task.prediction.output_tokens_p50,
             first_token_s=run.first_token_at - run.started_at,
             finish_s=run.last_token_at - run.started_at,
+            held_step_left_s=held.step_left_s,
             held_prefill_tokens=held.prefill_tokens,
             held_sequences=held.running,
             held_kv_tokens=held.kv_tokens,

@@ -37,7 +37,8 @@ class FittedSteps(BaseModel):
 class EngineLoad(BaseModel):
     """What an engine holds now; `step_s` is a moving average of its recent steps.
 
-    `fitted` is None where no step was timed yet.
+    `step_left_s` is how long the step under way still prefills, where the engine knows:
+    `prefill_tokens` are those of later steps then. `fitted` is None where no step was timed yet.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -45,6 +46,7 @@ class EngineLoad(BaseModel):
     running: int = 0
     waiting: int = 0
     prefill_tokens: int = 0
+    step_left_s: float = 0.0
     kv_tokens: int = 0
     step_s: float = 0.0
     fitted: FittedSteps | None = None

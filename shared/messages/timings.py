@@ -27,6 +27,7 @@ class TaskServed(BaseModel):
     expected_tokens: int
     first_token_s: float
     finish_s: float
+    held_step_left_s: float = 0.0
     held_prefill_tokens: int
     held_sequences: int
     held_kv_tokens: int

@@ -7,13 +7,14 @@ from shared.scheduling.step_time import EngineProfile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
-    """`prefill_tokens` are taken on and not yet done; `step_s` is the recent average of steps, with
-    the prefill of others in it."""
+    """`prefill_tokens` are taken on and will be done after the step under way, which still takes
+    `step_left_s`; `step_s` is the recent average of steps, with the prefill of others in it."""
 
     prefill_tokens: int
     sequences: int
     kv_tokens: int
     step_s: float = 0.0
+    step_left_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ def estimate(
     before_s = _prefill_s(profile, state.prefill_tokens, decode_step_s)
     missing = state.kv_tokens + prompt_tokens + output_tokens - profile.kv_capacity_tokens
     full_s = max(0, missing) / max(1, state.kv_tokens) * output_tokens * inter_token_s
-    first_token_s = before_s + full_s + own_s
+    first_token_s = state.step_left_s + before_s + full_s + own_s
     decoding_s = max(0, output_tokens - 1) * inter_token_s
     pushed_s = own_s - decode_step_s * _chunks(profile, prompt_tokens)
     harm_s = state.sequences * (pushed_s + output_tokens * (each_s - decode_step_s))

@@ -1,5 +1,9 @@
 """A worker lets prompts into its engine one after another, where its feeder wants that."""
 
+import asyncio
+
+import pytest
+
 from services.worker.roster import job_id_of
 from shared.domain.task import TaskId
 from shared.messages.body import Body
@@ -33,3 +37,16 @@ async def test_a_worker_tells_how_long_it_will_still_prefill() -> None:
         )
         await bench.until_ended()
         await bench.until(lambda: bench.reports()[-1].residual_s == 0, "it is drained")
+
+
+async def test_a_worker_knows_when_the_step_under_way_will_have_prefilled() -> None:
+    async with a_bench(profile=REFERENCE, feeder="holding") as bench:
+        task = a_task("first", ttft_s=5, prompt_tokens=1000)
+        await bench.dispatch(a_dispatch("first", body=LONG, task=task))
+        await bench.until(lambda: bool(bench.worker.roster.running), "the prompt is in")
+        await asyncio.sleep(0.03)
+
+        drained_at = bench.worker.attempts.clock.now() + bench.worker.gate.residual_s()
+        (ended,) = await bench.until_ended()
+
+    assert drained_at == pytest.approx(ended.first_token_at, abs=0.0005)

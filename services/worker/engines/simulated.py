@@ -79,16 +79,13 @@ class _Stream:
 
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
-    """The step that is being done: what it prefills, when it is due and how long it takes."""
+    """The step that is being done: whether it prefills, and when it is due."""
 
-    prefill_tokens: int
-    due: float
-    duration_s: float
+    prefills: bool = False
+    due: float = 0.0
 
-    def left(self, now: float) -> int:
-        """As if prefilled evenly."""
-        left_s = max(0.0, self.due - now)
-        return round(self.prefill_tokens * min(1.0, left_s / self.duration_s)) if left_s else 0
+    def left_s(self, now: float) -> float:
+        return max(0.0, self.due - now) if self.prefills else 0.0
 
 
 class SimulatedEngine:
@@ -106,7 +103,7 @@ class SimulatedEngine:
         self._work = asyncio.Event()
         self._stepping: asyncio.Task[None] | None = None
         self._step_s = 0.0
-        self._under_way = _UnderWay(0, 0.0, 1.0)
+        self._under_way = _UnderWay()
 
     @classmethod
     def of(cls, settings: EngineSettings, clock: Clock) -> Self:
@@ -158,8 +155,8 @@ class SimulatedEngine:
         return EngineLoad(
             running=self._batch.running,
             waiting=self._batch.waiting,
-            prefill_tokens=self._batch.unprefilled_tokens
-            + self._under_way.left(self._clock.monotonic()),
+            prefill_tokens=self._batch.unprefilled_tokens,
+            step_left_s=self._under_way.left_s(self._clock.monotonic()),
             kv_tokens=self._batch.reserved_tokens,
             step_s=self._step_s,
             fitted=self._speed.fitted(),
@@ -229,7 +226,7 @@ class SimulatedEngine:
                 continue
             now = self._clock.monotonic()
             due = max(due, now - _CATCH_UP_S) + step.duration_s
-            self._under_way = _UnderWay(step.prefill_tokens, due, step.duration_s)
+            self._under_way = _UnderWay(step.prefill_tokens > 0, due)
             if due > now or now - breathed > _BREATH_S:
                 await self._clock.sleep(max(0.0, due - now))
                 breathed = self._clock.monotonic()
