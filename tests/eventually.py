@@ -15,7 +15,7 @@ async def eventually(
     *,
     saying: str,
     within_s: float = WITHIN_S,
-    every_s: float = 0.002,
+    every_s: float = 0.005,
 ) -> None:
     """Return as soon as `is_so`; raise AssertionError with `saying` after `within_s`.
 

@@ -4,11 +4,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
+import openai
 import pytest
 import pytest_asyncio
 
 from deploy.local.embedded_kafka import EmbeddedKafka
 from deploy.local.errors import KafkaUnavailable
+from deploy.local.house import House
 from deploy.local.real_kafka import RealKafka
 from deploy.local.redis import LocalRedis
 
@@ -25,6 +27,24 @@ def real_kafka_is_required() -> bool:
 async def real_redis(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalRedis]:
     async with LocalRedis.start(tmp_path_factory.mktemp("redis"), appends=True) as redis:
         yield redis
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def forgetful_redis(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[LocalRedis]:
+    """One without a disk, of one module alone: it is killed, and must then know nothing."""
+    async with LocalRedis.start(tmp_path_factory.mktemp("forgetful"), appends=False) as redis:
+        yield redis
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(house: House) -> AsyncIterator[openai.AsyncOpenAI]:
+    """Asks the house of the module, once each time."""
+    async with openai.AsyncOpenAI(
+        base_url=f"{house.base_url}/v1", api_key="unused", max_retries=0, timeout=60
+    ) as client:
+        yield client
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

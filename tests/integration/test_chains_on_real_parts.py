@@ -30,21 +30,15 @@ _CHAIN: dict[str, Any] = {
 }
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def redis(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalRedis]:
-    async with LocalRedis.start(tmp_path_factory.mktemp("chains"), appends=False) as redis:
-        yield redis
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house(
-    tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, redis: LocalRedis
+    tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, forgetful_redis: LocalRedis
 ) -> AsyncIterator[House]:
     blueprint = Blueprint(
         directory=tmp_path_factory.mktemp("house"),
         port=0,
         kafka=kafka.bootstrap,
-        redis_url=redis.url,
+        redis_url=forgetful_redis.url,
         schedulers=2,
         settings={"CATO_TOPIC_PREFIX": "chains."},
     )
@@ -73,9 +67,11 @@ async def test_a_chain_outlives_its_scheduler(house: House) -> None:
     assert ended["outcome"] in ("completed", "late")
 
 
-async def test_a_chain_outlives_the_memory_of_redis(house: House, redis: LocalRedis) -> None:
+async def test_a_chain_outlives_the_memory_of_redis(
+    house: House, forgetful_redis: LocalRedis
+) -> None:
     async def forget_everything() -> None:
-        async with connect_redis(redis.url) as store:
+        async with connect_redis(forgetful_redis.url) as store:
             await store.flushall()
 
     _, ended = await _through(house, forget_everything)

@@ -29,17 +29,22 @@ _MANNER = Manner(model="tiny", alone=REFERENCE)
 
 @dataclass(slots=True)
 class TinyServer:
-    """Answers `tokens` tokens `pace_s` apart, unless the model's answer is set to a failure."""
+    """Answers `tokens` tokens `pace_s` apart, unless the model's answer is set to a failure.
+
+    Nobody is answered before `answers_from` have asked.
+    """
 
     tokens: int = 3
     pace_s: float = 0.0
     first_s: float = 0.0
+    answers_from: int = 1
     status: int = 200
     code: str = "overloaded"
     breaks_with: str | None = None
     asked: list[dict[str, object]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     hung_up: Counter[str] = field(default_factory=Counter)
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
@@ -81,11 +86,14 @@ class TinyServer:
         self.headers.append(dict(request.headers))
         if request.method == "POST":
             self.asked.append(await request.json())
+        if len(self.asked) >= self.answers_from:
+            self.enough.set()
+        await self.enough.wait()
+        await asyncio.sleep(self.first_s)
         if self.status != 200:
             return web.json_response({"error": {"code": self.code}}, status=self.status)
         headers = {"x-cato-task": "chat", "x-cato-queue-ms": "12.5", "x-cato-worker": "w/1"}
         response = web.StreamResponse(headers=headers)
-        await asyncio.sleep(self.first_s)
         await response.prepare(request)
         for _ in range(self.tokens):
             await response.write(b': keep-alive\n\ndata: {"choices":[{"text":"x"}]}\n\n')
@@ -129,7 +137,7 @@ async def played(url: str, requests: Sequence[Request]) -> Played:
 
 
 async def test_an_answer_is_seen_token_by_token() -> None:
-    server = TinyServer(tokens=3, pace_s=0.02)
+    server = TinyServer(tokens=3, pace_s=0.3)
 
     async with server.open() as url:
         (seen,) = (await played(url, [a_request()])).observations
@@ -138,18 +146,22 @@ async def test_an_answer_is_seen_token_by_token() -> None:
     assert (seen.queued_s, seen.worker) == (0.0125, "w/1")
     assert seen.ttft_s is not None
     assert seen.e2e_s is not None
-    assert seen.e2e_s - seen.ttft_s >= 0.03
+    # A busy machine may read two of them together.
+    assert seen.e2e_s - seen.ttft_s > 0.25
 
 
 async def test_requests_leave_when_planned_and_not_when_answers_come() -> None:
-    server = TinyServer(first_s=0.3)
+    server = TinyServer(answers_from=10)
+    planned_s = [0.02 * i for i in range(10)]
 
     async with server.open() as url:
-        run = await played(url, [a_request(at_s=0.02 * i) for i in range(10)])
+        run = await played(url, [a_request(at_s=at_s) for at_s in planned_s])
 
-    assert [round(seen.at_s, 1) for seen in run.observations][-1] == 0.2
     assert all(seen.is_answered() for seen in run.observations)
-    assert run.sender.late_p99_s < 0.15
+    left_s = [seen.at_s for seen in run.observations]
+    late_s = [left - planned for left, planned in zip(left_s, planned_s, strict=True)]
+    assert min(late_s) > -0.001
+    assert run.sender.late_p99_s == pytest.approx(max(late_s), abs=1e-6)
 
 
 async def test_what_is_asked_is_what_the_route_knows() -> None:
@@ -228,10 +240,11 @@ async def test_a_task_is_followed_until_it_ends() -> None:
 
 
 async def test_leaving_a_task_is_said() -> None:
-    server = TinyServer(first_s=2.0)
+    server = TinyServer(first_s=10.0)
 
     async with server.open() as url:
-        request = a_request("summarization", route="/v1/tasks", cancel_at_s=0.1)
+        # Time enough to be accepted first.
+        request = a_request("summarization", route="/v1/tasks", cancel_at_s=1.0)
         (seen,) = (await played(url, [request])).observations
 
     assert seen.ending is Ending.CANCELLED
@@ -249,8 +262,8 @@ async def test_a_server_that_wants_a_key_is_told_apart_from_none() -> None:
             await client.models()
 
 
-async def test_nobody_at_the_address_is_said_in_one_line(unused_tcp_port: int) -> None:
-    async with Client.open(f"http://127.0.0.1:{unused_tcp_port}") as client:
+async def test_nobody_at_the_address_is_said_in_one_line() -> None:
+    async with Client.open("http://127.0.0.1:1") as client:
         with pytest.raises(ServerUnreachable, match="cannot be reached"):
             await client.models()
 
@@ -271,8 +284,8 @@ async def test_a_run_from_the_command_line_leaves_its_reports(tmp_path: Path) ->
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-async def test_a_run_at_nobody_ends_with_one_line(unused_tcp_port: int) -> None:
-    url = f"http://127.0.0.1:{unused_tcp_port}"
+async def test_a_run_at_nobody_ends_with_one_line() -> None:
+    url = "http://127.0.0.1:1"
 
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "loadgen", "run", "--url", url, "--rate", "1", "--seconds", "1"),

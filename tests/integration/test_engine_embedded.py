@@ -116,6 +116,26 @@ class TestEmbeddedEngine(EnginePromises):
 
         assert turns > 100
 
+    async def test_others_go_on_while_a_long_text_becomes_tokens(self, engine: Engine) -> None:
+        turns = 0
+        refused = asyncio.create_task(pieces_of(engine, a_job(prompt="x = 1\n" * 40_000)))
+        while not refused.done():
+            turns += 1
+            await asyncio.sleep(0)
+
+        assert turns > 100
+        assert isinstance(refused.exception(), EngineRefused)
+
+    async def test_a_job_can_be_aborted_before_its_text_became_tokens(self, engine: Engine) -> None:
+        reading = asyncio.create_task(pieces_of(engine, a_job(prompt="x = 1\n" * 40_000)))
+        await eventually(lambda: engine.load().waiting > 0, within_s=2, saying="the job is in")
+
+        leaving = asyncio.gather(engine.abort(a_job().id), reading)
+        await eventually(leaving.done, within_s=0.1, saying="it has left")
+
+        assert await leaving == [None, []]
+        await until_idle(engine)
+
     async def test_what_is_urgent_overtakes_what_waits(self, engine: Engine) -> None:
         order: list[str] = []
 

@@ -21,13 +21,10 @@ async def test_the_process_says_what_the_parser_says(answer: str, is_well_formed
 
 
 async def test_code_that_is_slow_to_parse_does_not_parse_and_holds_up_nobody() -> None:
-    loop, parsing = asyncio.get_running_loop(), ParserProcess()
-    began = loop.time()
+    parsing = ParserProcess()
 
     slow = asyncio.create_task(parsing.parses("toml", "a." * 120_000))
-    quick = await parsing.parses("toml", "a = 1")
-    took_s = loop.time() - began
 
-    assert quick
+    assert await parsing.parses("toml", "a = 1")
+    assert not slow.done()
     assert not await slow
-    assert took_s < loop.time() - began

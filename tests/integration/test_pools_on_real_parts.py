@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from deploy.local.house import Blueprint, House, Pool
 from deploy.local.redis import LocalRedis
+from tests.eventually import WITHIN_S
 from tests.integration.conftest import Kafka
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -38,14 +39,6 @@ async def house(
     )
     async with House.build(blueprint) as house:
         yield house
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(house: House) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(
-        base_url=f"{house.base_url}/v1", api_key="unused", max_retries=0, timeout=60
-    ) as client:
-        yield client
 
 
 async def test_each_model_is_listed_and_answers_from_its_own_workers(
@@ -122,7 +115,7 @@ async def _worker_of(client: openai.AsyncOpenAI, model: str) -> str:
 async def _until(client: openai.AsyncOpenAI, model: str, *, said: str) -> None:
     """The house hears of deaths by silence, and of newcomers by their next report."""
     impatient = client.with_options(timeout=1)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(WITHIN_S):
         while await _ask(impatient, model, "pass") != said:
             pass
 

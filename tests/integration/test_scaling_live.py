@@ -21,7 +21,7 @@ _LONG = "x = 1\n" * 8000
 _SHORT = "x = 1\n"
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house(
     tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, real_redis: LocalRedis
 ) -> AsyncIterator[House]:
@@ -43,22 +43,19 @@ async def house(
 
 
 async def test_a_worker_comes_with_the_load_and_goes_after_it_and_no_task_is_lost(
-    house: House,
+    house: House, client: openai.AsyncOpenAI
 ) -> None:
     scaling = asyncio.create_task(keep_scaled(house, most=2, hold_s=1.0))
-    async with openai.AsyncOpenAI(
-        base_url=f"{house.base_url}/v1", api_key="unused", max_retries=0, timeout=60
-    ) as client:
-        load = asyncio.create_task(_ask_on(client, _LONG, rate=6.0))
-        await eventually(lambda: _workers(house) == 2, within_s=15, saying="a worker is added")
-        added = house.called("worker")[-1]
-        load.cancel()
-        trickle = asyncio.create_task(_ask_on(client, _SHORT, rate=1.0))
-        await eventually(lambda: _workers(house) == 1, within_s=30, saying="it is let go")
-        await eventually(lambda: not added.is_running(), within_s=15, saying="it has left")
-        trickle.cancel()
+    load = asyncio.create_task(_ask_on(client, _LONG, rate=6.0))
+    await eventually(lambda: _workers(house) == 2, saying="a worker is added")
+    added = house.called("worker")[-1]
+    load.cancel()
+    trickle = asyncio.create_task(_ask_on(client, _SHORT, rate=1.0))
+    await eventually(lambda: _workers(house) == 1, saying="it is let go")
+    await eventually(lambda: not added.is_running(), saying="it has left")
+    trickle.cancel()
 
-        ends = await load + await trickle
+    ends = await load + await trickle
 
     scaling.cancel()
     await asyncio.gather(scaling, return_exceptions=True)
