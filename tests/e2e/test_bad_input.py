@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from deploy.local.house import House
+from tests.eventually import WITHIN_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -142,7 +143,7 @@ async def test_what_is_no_request_is_refused_in_the_shape_of_the_api(
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
 
     writer.write(sent)
-    head, _, told = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    head, _, told = (await asyncio.wait_for(reader.read(), WITHIN_S)).partition(b"\r\n\r\n")
     writer.close()
 
     assert head.startswith(b"HTTP/1.1 400 ")

@@ -1,6 +1,5 @@
 """The unmodified OpenAI client, and plain HTTP, against a running house."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -151,22 +150,22 @@ async def test_a_stream_may_be_left_at_any_time(client: AsyncOpenAI) -> None:
 
 async def test_a_session_replaces_its_older_completion(client: AsyncOpenAI) -> None:
     session = {"x-cato-session": uuid.uuid4().hex, "x-cato-task": "completion"}
-    older = asyncio.ensure_future(
-        client.with_options(max_retries=0).completions.create(
-            model=MODEL,
-            prompt="class A:",
-            max_tokens=2000,
-            extra_headers=session,
-            extra_body=ENDLESS,
-        )
+    older = await client.completions.create(
+        model=MODEL,
+        prompt="class A:",
+        max_tokens=10_000,
+        stream=True,
+        extra_headers=session,
+        extra_body=ENDLESS,
     )
-    await asyncio.sleep(0.3)
+    await anext(aiter(older))
 
     newer = await client.completions.create(
         model=MODEL, prompt="class AB:", max_tokens=4, extra_headers=session
     )
-    with pytest.raises(openai.ConflictError) as replaced:
-        await older
+    with pytest.raises(openai.APIError) as replaced:
+        async for _ in older:
+            pass
 
     assert newer.choices[0].text
     assert replaced.value.code == "superseded"
@@ -190,7 +189,7 @@ async def test_a_native_task_is_followed_to_its_end(http: aiohttp.ClientSession)
 
 
 async def test_a_native_task_is_cancelled(http: aiohttp.ClientSession) -> None:
-    asked = {"kind": "generation", "instruction": "write a parser", "max_tokens": 5000}
+    asked = {"kind": "generation", "instruction": "write a parser", "max_tokens": 10_000, **ENDLESS}
     async with http.post("/v1/tasks", json=asked) as accepted:
         task = await accepted.json()
 
