@@ -4,10 +4,11 @@ import asyncio
 
 from services.scheduler.scheduler import Knobs
 from shared.domain.outcome import Outcome
-from tests.builders import a_task
+from tests.builders import REFERENCE, a_task
 from tests.stories.scheduling import Pool, ScriptedWorker
 
 _SECOND = 25_000  # tokens that the reference engine prefills in a second
+_DISPATCH_S = 0.003
 
 
 async def test_a_worker_is_sent_its_next_task_when_it_has_nearly_prefilled_the_last() -> None:
@@ -26,6 +27,23 @@ async def test_a_worker_is_sent_its_next_task_when_it_has_nearly_prefilled_the_l
 
         assert [each.task.id for each in worker.mine()] == ["first", "second"]
         assert 0.03 < pool.clock.now() - sent_at < 0.1
+
+
+async def test_a_dispatch_that_takes_twice_as_long_still_finds_its_worker_busy() -> None:
+    async with Pool.open(policy="cato") as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        now = pool.clock.now()
+        first, second = (
+            a_task(name, received_at=now + n, ttft_s=100, prompt_tokens=_SECOND // 20)
+            for n, name in enumerate(("first", "second"))
+        )
+
+        await pool.submit(first, second)
+        await pool.until(lambda: len(worker.mine()) == 2, within_s=1, saying="both are sent")
+
+        sent, next_sent = (each.dispatched_at for each in worker.mine())
+        drained_at = sent + _DISPATCH_S + REFERENCE.first_token_s(_SECOND // 20)
+        assert next_sent + 2 * _DISPATCH_S < drained_at
 
 
 async def test_a_task_that_could_only_come_too_late_is_shed_at_once() -> None:
