@@ -1,7 +1,7 @@
 """The simulated scheduler: the live plan over the live backlog, fed with reports of some age."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from loadgen.simulator.worker import Report
@@ -11,7 +11,7 @@ from shared.scheduling.cost import pooled
 from shared.scheduling.fleet import Fleet
 from shared.scheduling.plan import Plan, homeless, plan
 from shared.scheduling.policy import Begun, Home, WorkerView, side
-from shared.scheduling.prefixes import Sessions
+from shared.scheduling.prefixes import Homes
 from shared.scheduling.residual import drained_at
 from shared.scheduling.step_time import StepTime
 
@@ -38,7 +38,7 @@ class Dispatcher:
     seats: list[Seat]
     hop_s: float
     starvation_s: float
-    sessions: Sessions = field(default_factory=Sessions)
+    homes: Homes = field(default_factory=Homes)
     sent_s: float = 0.0
     _fleet: Fleet = field(default_factory=Fleet)
 
@@ -81,7 +81,7 @@ class Dispatcher:
             self._fleet,
             now=now,
             starvation_s=self.starvation_s,
-            home_of=self._home if self.sessions.share else homeless,
+            home_of=self._home_at(now) if self.homes.trust else homeless,
         )
         for assignment in decided.dispatch:
             self._send(assignment.task, assignment.worker, now)
@@ -97,15 +97,17 @@ class Dispatcher:
         seat = self.seats[worker.to_partition]
         seat.sent += 1
         self.sent_s += self.backlog.cost.work_s(task)
-        cached_tokens = self.sessions.cached_tokens(task, seat.view) if self.sessions.share else 0
+        cached_tokens = self.homes.cached_tokens(task, seat.view) if self.homes.trust else 0
         prefill_s = (seat.view.cost or self.backlog.cost).first_token_s(task, cached_tokens)
-        self.sessions.sent(task, seat.view)
+        self.homes.sent(task, seat.view)
         seat.unheard.append((now + self.hop_s, prefill_s))
         self._set(seat, seat.view.served(task, now=now, prefill_s=prefill_s, hop_s=self.hop_s))
         seat.tasks[task.id] = Begun(task, now)
 
-    def _home(self, task: Task) -> Home | None:
-        return self.sessions.home(task, lambda then: self.seats[then.to_partition].view)
+    def _home_at(self, now: float) -> Callable[[Task], Home | None]:
+        return lambda task: self.homes.home(
+            task, now, lambda then: self.seats[then.to_partition].view
+        )
 
     def _set(self, seat: Seat, view: WorkerView) -> None:
         self._fleet.remove(seat.view)

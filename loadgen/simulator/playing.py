@@ -149,7 +149,7 @@ def _play(
     simulation = Simulation(house=house_of(scene, policy), judge=judge)
     for change in scene.changes:
         simulation.at(change.at_s, partial(_resize, simulation, change.workers, scene.load_s))
-    simulation.run(tasks(workload, guess=guess))
+    simulation.run(tasks(workload, guess=guess, prefix_share=scene.prefix_share))
     provisioned_s = simulation.provisioned_s(scene.duration_s)
     return simulation.useful_s / provisioned_s, simulation.wasted_s / provisioned_s
 

@@ -16,7 +16,7 @@ from loadgen.workloads.arrival import Arrival
 from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.policy import WorkerView
-from shared.scheduling.prefixes import Sessions
+from shared.scheduling.prefixes import Homes
 
 Happening = Callable[[float], object]
 Judge = Callable[[Observation], None]
@@ -52,7 +52,7 @@ class Simulation:
             seats=[Seat(_unknown(number, house.slots)) for number in range(house.workers)],
             hop_s=house.hop_s,
             starvation_s=house.starvation_s,
-            sessions=Sessions(share=house.prefix_share),
+            homes=Homes(trust=1.0 if house.prefix_share else 0.0),
         )
 
     def run(self, rides: Iterable[tuple[Arrival, Task]]) -> None:

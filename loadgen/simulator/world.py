@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
+from zlib import crc32
 
 from loadgen.workloads.arrival import Arrival
 from shared.domain.task import Prediction, ReplyAddress, Task, TaskId
+from shared.scheduling.beginnings import TOKENS
 from shared.tasks import TASKS
 
 _HERE: Final = ReplyAddress(0, "loadgen")
@@ -62,7 +64,10 @@ def knowing(arrival: Arrival, prior: Prediction) -> Prediction:
     )
 
 
-def tasks(arrivals: Iterable[Arrival], *, guess: Guess = by_kind) -> Iterator[tuple[Arrival, Task]]:
+def tasks(
+    arrivals: Iterable[Arrival], *, guess: Guess = by_kind, prefix_share: float = 0.0
+) -> Iterator[tuple[Arrival, Task]]:
+    """`prefix_share` of an editor's prompt is how its next one begins."""
     for number, arrival in enumerate(arrivals):
         coding = TASKS["batch" if arrival.batch else arrival.kind]
         yield (
@@ -80,5 +85,14 @@ def tasks(arrivals: Iterable[Arrival], *, guess: Guess = by_kind) -> Iterator[tu
                 reply_to=_HERE,
                 session=arrival.session,
                 supersedes=arrival.superseded,
+                beginnings=_beginnings(arrival, prefix_share) if prefix_share else (),
             ),
         )
+
+
+def _beginnings(arrival: Arrival, prefix_share: float) -> tuple[int, ...]:
+    """Arrivals have no texts, but are known to come from the same place of one."""
+    if arrival.session is None:
+        return ()
+    shared = prefix_share * arrival.prompt_tokens
+    return tuple(crc32(b"%d/%d" % (arrival.cut, tokens)) for tokens in TOKENS if tokens <= shared)

@@ -11,8 +11,10 @@ from services.classifier.prediction import Costs, size_bytes
 from shared.domain.clock import Clock
 from shared.domain.outcome import Outcome
 from shared.domain.task import Promise, Task, TaskId
+from shared.messages.body import Body
 from shared.messages.bus import Bus, Record, Start, Subscription
 from shared.messages.catalogue import StepEnded, TaskClassified, TaskEnded, TaskSubmitted
+from shared.scheduling.beginnings import beginnings
 from shared.tasks import TASKS
 from shared.telemetry import names
 from shared.telemetry.instruments import deadline_slack, prediction_error
@@ -76,6 +78,7 @@ class Classifier:
             return self._chain(submitted, verdict)
         task = self._task(submitted, verdict)
         self._expect(task, submitted)
+        task = replace(task, beginnings=_beginnings(task, submitted.body))
         return TaskClassified(task=task, body=submitted.body)
 
     def _chain(self, submitted: TaskSubmitted, verdict: Verdict) -> TaskClassified:
@@ -152,6 +155,11 @@ class Classifier:
         )
         ratio = usage.completion_tokens / expected.output_tokens
         prediction_error.record(ratio, {names.KIND: ended.kind})
+
+
+def _beginnings(task: Task, body: Body) -> tuple[int, ...]:
+    """Templates of native tasks begin with words of their own for each kind."""
+    return beginnings(body.texts(), salt=task.kind if body.route == "tasks" else body.route)
 
 
 def _learn_steps(costs: Costs, steps: Sequence[StepEnded]) -> None:

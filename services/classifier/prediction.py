@@ -5,14 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from shared.domain.chain import Stage
-from shared.domain.task import Prediction
+from shared.domain.task import BYTES_PER_TOKEN, Prediction
 from shared.messages.body import Body
 from shared.scheduling.lengths import OutputLengths
 from shared.tasks import TASKS
 from shared.tasks.chain import Chain, given_of
 
-# Source code in the vocabularies of present code models; text in Chinese is close to it in bytes.
-_BYTES_PER_TOKEN: Final = 3.3
 _TURN_TOKENS: Final = 5
 # A template's own words around a native task.
 _TEMPLATE_TOKENS: Final = 60
@@ -75,7 +73,7 @@ class Costs:
     def learn_prompt(self, kind: str, *, prompt_bytes: int, prompt_tokens: int) -> None:
         if prompt_tokens < _LEAST_TOKENS or prompt_bytes == 0:
             return
-        before = self._bytes_per_token.get(kind, _BYTES_PER_TOKEN)
+        before = self._bytes_per_token.get(kind, BYTES_PER_TOKEN)
         seen = prompt_bytes / prompt_tokens
         self._bytes_per_token[kind] = before + (seen - before) * (1 - 0.5 ** (1 / _RATIO_HALF_LIFE))
 
@@ -84,7 +82,7 @@ class Costs:
 
     def _prompt_tokens(self, kind: str, body: Body) -> int:
         around = _TEMPLATE_TOKENS if body.route == "tasks" else _TURN_TOKENS * len(body.messages)
-        ratio = self._bytes_per_token.get(kind, _BYTES_PER_TOKEN)
+        ratio = self._bytes_per_token.get(kind, BYTES_PER_TOKEN)
         return max(1, around + round(size_bytes(body) / ratio))
 
 

@@ -14,7 +14,7 @@ from shared.messages.bus import Position
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.cost import Cost, pooled
 from shared.scheduling.policy import Begun, Home, WorkerView, side
-from shared.scheduling.prefixes import Sessions
+from shared.scheduling.prefixes import Homes
 from shared.scheduling.queue import Entry, Lease, Put
 from shared.scheduling.residual import drained_at
 
@@ -27,13 +27,15 @@ _SLOWER_S: Final = 0.003
 
 @dataclass(slots=True, kw_only=True)
 class Held:
-    """A task some worker has; `reported_at` is when the worker last listed it, None before."""
+    """A task some worker has; `reported_at` is when the worker last listed it, None before;
+    `known_tokens` of its prompt that worker had been sent before."""
 
     task: Task
     lease: Lease
     reported_at: float | None = None
     sent_again_at: float = 0.0
     streamed: bool = False
+    known_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -79,7 +81,7 @@ class Mirror:
     sizes: dict[TaskId, int] = field(default_factory=dict)
     queued_bytes: int = 0
     typical: dict[LatencyClass, Task] = field(default_factory=dict)
-    homes: Sessions = field(default_factory=Sessions)
+    homes: Homes = field(default_factory=Homes)
     arrived_s: float = 0.0
     settled_s: float = 0.0
     waits_s: dict[LatencyClass, float] = field(default_factory=dict)
@@ -121,7 +123,7 @@ class Mirror:
             del self.by_worker[worker]
             self.unheard.pop(worker, None)
 
-    def lend(self, task: Task, lease: Lease, *, reported_at: float | None = None) -> None:
+    def lend(self, task: Task, lease: Lease, *, reported_at: float | None = None) -> Held:
         """A worker has it."""
         self.backlog.remove(task.id)
         held = self.held[task.id] = Held(task=task, lease=lease, reported_at=reported_at)
@@ -129,6 +131,7 @@ class Mirror:
             self.unheard[lease.worker][task.id] = held
         self.by_worker[lease.worker].add(task.id)
         self._remember(task, self.origins.get(task.id), self.sizes.get(task.id, 0))
+        return held
 
     def release(self, task_id: TaskId) -> Held | None:
         """No worker has it any more."""
@@ -199,10 +202,10 @@ class Mirror:
             for number, seat in enumerate(seats)
         ]
 
-    def home_among(self, views: Iterable[WorkerView]) -> Callable[[Task], Home | None]:
+    def home_among(self, views: Iterable[WorkerView], now: float) -> Callable[[Task], Home | None]:
         """Where the engine has the beginning of a task's prompt cached, as far as is known."""
         now_of = {view.name: view for view in views}
-        return lambda task: self.homes.home(task, lambda then: now_of.get(then.name))
+        return lambda task: self.homes.home(task, now, lambda then: now_of.get(then.name))
 
     def low_water(self, topic: str) -> dict[int, int] | None:
         """Oldest living offset per partition; None while some task's place in Kafka is unknown."""
@@ -221,14 +224,15 @@ class Mirror:
 
     def _drained_at(self, seat: Seat) -> float:
         sent = sorted(self.unheard[seat.name].values(), key=lambda held: held.lease.at)
-        guard, cost = self.backlog.guard, seat.cost or self.backlog.cost
         return drained_at(
             reported_at=seat.written_at,
             residual_s=seat.report.residual_s,
-            unheard=[
-                (held.lease.at + _HOP_S, guard.first_token_s(held.task, cost)) for held in sent
-            ],
+            unheard=[(held.lease.at + _HOP_S, self._first_token_s(held, seat)) for held in sent],
         )
+
+    def _first_token_s(self, held: Held, seat: Seat) -> float:
+        kept = self.homes.kept(held.task, held.known_tokens)
+        return self.backlog.guard.first_token_s(held.task, seat.cost or self.backlog.cost, kept)
 
     def _remember(self, task: Task, origin: Position | None, size: int) -> None:
         self.links.note(task)

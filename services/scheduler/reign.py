@@ -25,7 +25,6 @@ from shared.messages.catalogue import AttemptEnded, TaskCancelled, TaskClassifie
 from shared.messages.message import Message
 from shared.messages.pool import DeadLettered, LeaderElected, WorkerReported
 from shared.scheduling.backlog import Backlog
-from shared.scheduling.prefixes import Sessions
 from shared.scheduling.queue import DeadlineQueue, Snapshot
 from shared.telemetry import instruments, names
 
@@ -145,7 +144,6 @@ class Throne:
             fleet=Fleet(
                 partitions=partitions, first=crc32(self.candidate.model.encode()) % partitions
             ),
-            homes=Sessions(share=self.candidate.knobs.prefix_share),
         )
         for task in snapshot.waiting:
             mirror.wait(task, origin=None, size=0)

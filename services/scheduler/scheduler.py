@@ -33,14 +33,12 @@ _BREATH_S = 0.001
 class Knobs:
     """`lease_s`: silence after which a worker's tasks are taken back; `suspect_s`: silence after
     which it is sent nothing new; `attempts`: how often a task may start; `starvation_s`: nobody
-    waits longer while others are served; `prefix_share` of an editor's prompt is what its next one
-    begins with, and engines have cached: 0 where they cache nothing."""
+    waits longer while others are served."""
 
     lease_s: float = 3.0
     suspect_s: float = 0.3
     attempts: int = 3
     starvation_s: float = 60.0
-    prefix_share: float = 0.0
     max_queued: int = 20_000
     max_queued_bytes: int = 128 * 1024 * 1024
 
@@ -127,7 +125,7 @@ class Scheduler:
             views,
             now=now,
             starvation_s=self.knobs.starvation_s,
-            home_of=self.mirror.home_among(views),
+            home_of=self.mirror.home_among(views, now),
         )
         for task in decided.expired:
             await self.endings.give_up(task, Outcome.EXPIRED)
@@ -234,8 +232,8 @@ class Scheduler:
         task = sent.task
         if claimed is None or task.id not in self.mirror.backlog:
             return  # It may have ended while it was being claimed, and its lease with it.
-        self.mirror.lend(task, claimed[0])
-        self.mirror.homes.sent(task, sent.worker)
+        held = self.mirror.lend(task, claimed[0])
+        held.known_tokens = self.mirror.homes.sent(task, sent.worker)
         self.mirror.fleet.served(claimed[0].worker, now)
         self.measures.claimed(task, now)
 
@@ -269,6 +267,7 @@ class Scheduler:
                 self.measures.used_for_nothing(attempt)
             return
         held.streamed |= attempt.first_token_at is not None
+        self.mirror.homes.learn(held.known_tokens, attempt.cached_tokens)
         match attempt.result:
             case Attempt.COMPLETED if held.task.step is None:
                 await self.endings.finish(held.task, attempt)

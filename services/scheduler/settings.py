@@ -23,12 +23,6 @@ class SchedulerSettings(RedisSettings):
     leader_ttl_s: float = Field(default=2.0, ge=0.5, le=60)
     attempts: int = Field(default=3, ge=1, le=20)
     starvation_s: float = Field(default=60.0, gt=0)
-    prefix_share: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="of an editor's prompt that its next one begins with; 0: engines cache none",
-    )
     worker_start_s: float = Field(
         default=30.0, ge=0, le=3600, description="seconds until a new worker has loaded its model"
     )
@@ -60,7 +54,6 @@ class SchedulerSettings(RedisSettings):
             suspect_s=self.suspect_s,
             attempts=self.attempts,
             starvation_s=self.starvation_s,
-            prefix_share=self.prefix_share,
             max_queued=self.max_queued,
             max_queued_bytes=self.max_queued_bytes,
         )

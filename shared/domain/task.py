@@ -9,6 +9,9 @@ TaskId = NewType("TaskId", str)
 # A task without a deadline is ordered as if it had this one, so that it is never last for ever.
 PATIENCE_S = 600.0
 
+# Source code in the vocabularies of present code models; text in Chinese is close to it in bytes.
+BYTES_PER_TOKEN = 3.3
+
 
 class LatencyClass(StrEnum):
     """What kind of promise a task carries."""
@@ -89,6 +92,7 @@ class Task:
     `session` is already scoped by tenant. A `detached` task goes on when its client leaves.
     `useful_s` is how long after receipt the answer is still worth something. A chain has `stages`
     and is never run itself; each of its steps is a task that is received when it can begin.
+    `beginnings` are numbers that it has in common with tasks whose prompts begin like its own.
     """
 
     id: TaskId
@@ -109,6 +113,7 @@ class Task:
     traceparent: str | None = None
     stages: int = 0
     step: Step | None = None
+    beginnings: tuple[int, ...] = ()
 
     @property
     def accepted_id(self) -> TaskId:

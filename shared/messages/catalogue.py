@@ -160,6 +160,11 @@ class AttemptEnded(Message):
     error: str | None = None
     output: str | None = None
 
+    @property
+    def cached_tokens(self) -> int | None:
+        """Of its prompt, in the engine; None where that told of nothing."""
+        return None if self.usage is None else self.usage.cached_tokens
+
     def key(self) -> str:
         return self.task_id
 

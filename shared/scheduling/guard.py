@@ -111,9 +111,9 @@ class Guard:
             return self._lapsed("goes_home", error, False)
         return goes
 
-    def first_token_s(self, task: Task, cost: Cost) -> float:
+    def first_token_s(self, task: Task, cost: Cost, cached_tokens: int = 0) -> float:
         try:
-            return _duration_s(cost.first_token_s(task))
+            return _duration_s(cost.first_token_s(task, cached_tokens))
         except Exception as error:  # noqa: BLE001
             return self._lapsed("cost", error, 0.0)
 

@@ -1,18 +1,22 @@
-"""What an engine has prefilled lately it need not prefill again: so a session has a home."""
+"""What an engine has prefilled lately it need not prefill again: so a prompt has a home."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Final
 
 from shared.domain.task import Task
+from shared.scheduling.beginnings import TOKENS
 from shared.scheduling.policy import Home, WorkerView
 
 # What engines keep and share: whole blocks of so many tokens, as vLLM does by default.
 _BLOCK_TOKENS: Final = 16
-# So many workers are remembered of one session.
-_HOMES: Final = 4
+# So many workers are remembered of one beginning: many prompts begin with the same instructions.
+_HOMES: Final = 64
+# How much one answer changes the trust in caches.
+_LEARNED: Final = 0.02
+# Below it a home is not worth the looking.
+_LEAST_TRUST: Final = 0.05
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,43 +38,69 @@ class Prefixes:
 
 
 @dataclass(slots=True, kw_only=True)
-class Sessions:
-    """Which workers were sent a session's prompts; of as many sessions, the latest.
+class Homes:
+    """Which workers were sent prompts that begin alike; of as many beginnings, the latest.
 
-    `share` of the shorter of two prompts is expected to be what the later one begins with, as an
-    editor's are: what follows the cursor moves on. 0: engines keep no prefixes.
+    `trust` is how much of such a beginning engines turn out to have kept: nothing, until they say
+    so. Whoever caches no prefixes, or does not tell, is never waited for.
     """
 
-    share: float = 0.0
-    limit: int = 10_000
-    _sent: OrderedDict[str, dict[str, tuple[WorkerView, int]]] = field(default_factory=OrderedDict)
+    trust: float = 0.0
+    limit: int = 50_000
+    _sent: OrderedDict[int, dict[str, WorkerView]] = field(default_factory=OrderedDict)
 
-    def sent(self, task: Task, worker: WorkerView) -> None:
-        if not self.share or task.session is None:
-            return
-        homes = self._sent.pop(task.session, {})
-        self._sent[task.session] = homes
-        homes.pop(worker.name, None)
-        homes[worker.name] = (worker, task.prediction.prompt_tokens)
-        if len(homes) > _HOMES:
-            del homes[next(iter(homes))]
-        if len(self._sent) > self.limit:
+    def sent(self, task: Task, worker: WorkerView) -> int:
+        """How many tokens of its prompt the worker had been sent before."""
+        known = self._known_tokens(task, worker)
+        for beginning in task.beginnings:
+            workers = self._sent.pop(beginning, {})
+            self._sent[beginning] = workers
+            workers.pop(worker.name, None)
+            workers[worker.name] = worker
+            if len(workers) > _HOMES:
+                del workers[next(iter(workers))]
+        while len(self._sent) > self.limit:
             self._sent.popitem(last=False)
+        return known
 
-    def home(self, task: Task, now_of: Callable[[WorkerView], WorkerView | None]) -> Home | None:
-        """The one that is drained first. `now_of` is what has become of a worker; None for one that
-        has gone."""
-        sent = self._sent.get(task.session or "", {}).values()
-        living = (worker for then, _ in sent if (worker := now_of(then)) is not None)
-        worker = min(living, key=attrgetter("drained_at"), default=None)
-        if worker is None:
+    def learn(self, known_tokens: int, cached_tokens: int | None) -> None:
+        """An engine that had been sent so many of a prompt's tokens says how many it had kept."""
+        if known_tokens > 0 and cached_tokens is not None:
+            kept = min(1.0, max(0.0, cached_tokens / known_tokens))
+            self.trust += _LEARNED * (kept - self.trust)
+
+    def home(
+        self, task: Task, now: float, now_of: Callable[[WorkerView], WorkerView | None]
+    ) -> Home | None:
+        """Of those who were sent most of its prompt the one that is drained first, the emptiest
+        among equals. `now_of` is what has become of a worker; None for one that has gone."""
+        if self.trust < _LEAST_TRUST:
             return None
-        return Home(worker=worker, cached_tokens=self.cached_tokens(task, worker))
+        for beginning, tokens in _longest_first(task):
+            sent = self._sent.get(beginning, {}).values()
+            living = [worker for then in sent if (worker := now_of(then)) is not None]
+            if living:
+                worker = min(living, key=lambda each: (max(now, each.drained_at), each.held))
+                return Home(worker=worker, cached_tokens=self.kept(task, tokens))
+        return None
 
     def cached_tokens(self, task: Task, worker: WorkerView) -> int:
-        """Of this task's prompt on that worker, as far as is known."""
-        _, before = self._sent.get(task.session or "", {}).get(worker.name, (worker, 0))
-        return shared_tokens(self.share, before, task.prediction.prompt_tokens)
+        """Of this task's prompt on that worker, as far as engines keep what they were sent."""
+        return self.kept(task, self._known_tokens(task, worker))
+
+    def kept(self, task: Task, known_tokens: int) -> int:
+        """Of so many tokens that a worker was sent before."""
+        return shared_tokens(self.trust, known_tokens, task.prediction.prompt_tokens)
+
+    def _known_tokens(self, task: Task, worker: WorkerView) -> int:
+        """The longest of its beginnings that the worker was sent."""
+        known = (n for each, n in _longest_first(task) if worker.name in self._sent.get(each, ()))
+        return next(known, 0)
+
+
+def _longest_first(task: Task) -> Iterable[tuple[int, int]]:
+    """The beginnings of its prompt, and how many tokens each is."""
+    return reversed(tuple(zip(task.beginnings, TOKENS, strict=False)))
 
 
 def shared_tokens(share: float, before: int, prompt_tokens: int) -> int:

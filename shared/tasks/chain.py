@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shared.domain.chain import Stage
-from shared.domain.task import Prediction
+from shared.domain.task import BYTES_PER_TOKEN, Prediction
 from shared.tasks.coding_task import Turns, fenced
 
 MOST_STAGES: Final = 64
@@ -23,8 +23,6 @@ ITEM: Final = "item"
 
 # How often a step that depends on an answer is needed: before anything is known, half the time.
 _PERHAPS: Final = 0.5
-# As the classifier counts before it has learned.
-_BYTES_PER_TOKEN: Final = 3.3
 _SYSTEM_TOKENS: Final = 30
 
 _MARK: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -118,7 +116,7 @@ def likelihood(stage: Stage) -> float:
 
 def tokens_in(text: str) -> int:
     """Roughly, before a tokenizer has seen it."""
-    return round(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN)
+    return round(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
 
 
 def _prompt_tokens(template: str, tokens: Mapping[str, int]) -> int:

@@ -186,7 +186,12 @@ class ScriptedWorker:
         return dispatched
 
     async def end(
-        self, task_id: str, result: Attempt = Attempt.COMPLETED, *, output: str | None = None
+        self,
+        task_id: str,
+        result: Attempt = Attempt.COMPLETED,
+        *,
+        output: str | None = None,
+        cached_tokens: int = 0,
     ) -> None:
         dispatched = self.running.pop(TaskId(task_id))
         now = self.pool.clock.now()
@@ -199,7 +204,7 @@ class ScriptedWorker:
                 ended_at=now,
                 first_token_at=now if result is Attempt.COMPLETED else None,
                 last_token_at=now if result is Attempt.COMPLETED else None,
-                usage=Usage(prompt_tokens=10, completion_tokens=8),
+                usage=Usage(prompt_tokens=10, completion_tokens=8, cached_tokens=cached_tokens),
                 error=None if result is Attempt.COMPLETED else "the engine said no",
                 output=output,
             )

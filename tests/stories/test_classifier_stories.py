@@ -92,6 +92,21 @@ async def classified(bus: MemoryBus, submitted: TaskSubmitted) -> TaskClassified
     return last
 
 
+async def test_prompts_that_begin_alike_are_known_by_it(bus: MemoryBus) -> None:
+    here, there = "a = 1\n" * 400, "b = 2\n" * 400
+    for id, prompt in (("first", here), ("typed-on", here + "c = "), ("elsewhere", there)):
+        await bus.publish(a_submission(id, body=FIM.model_copy(update={"prompt": prompt})))
+    await asyncio.sleep(0.1)
+
+    begun = {
+        str(each.task.id): set(each.task.beginnings)
+        for each in bus.published
+        if isinstance(each, TaskClassified)
+    }
+    assert begun["first"] and begun["first"] <= begun["typed-on"]
+    assert not begun["first"] & begun["elsewhere"]
+
+
 async def test_a_completion_waits_in_the_line_of_first_tokens(bus: MemoryBus) -> None:
     message = await classified(bus, a_submission())
 

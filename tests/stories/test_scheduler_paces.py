@@ -1,9 +1,11 @@
 """What the scheduler promises where its policy paces dispatches and gives up what only harms."""
 
 import asyncio
+from dataclasses import replace
 
-from services.scheduler.scheduler import Knobs
 from shared.domain.outcome import Outcome
+from shared.messages.catalogue import TaskDispatched
+from shared.scheduling.beginnings import TOKENS
 from tests.builders import REFERENCE, a_task
 from tests.stories.scheduling import Pool, ScriptedWorker
 
@@ -74,25 +76,28 @@ async def test_a_task_that_can_only_be_late_is_still_answered_while_it_is_worth_
         assert pool.outcomes() == {"late": Outcome.LATE}
 
 
-async def test_an_editor_s_next_prompt_goes_to_the_worker_that_knows_its_beginning() -> None:
-    async with Pool.open(policy="cato", knobs=Knobs(prefix_share=0.75)) as pool:
+async def test_once_engines_say_that_they_cache_a_prompt_goes_where_its_beginning_is() -> None:
+    async with Pool.open(policy="cato") as pool:
         workers = [await ScriptedWorker(pool=pool, name=f"worker-{n}").start() for n in range(2)]
 
-        for number in range(4):
+        async def went_to(id: str, beginning: int, *, cached_tokens: int) -> str:
             now = pool.clock.now()
-            await pool.submit(
-                a_task(
-                    f"task-{number}",
-                    received_at=now,
-                    ttft_s=1,
-                    prompt_tokens=_SECOND // 10,
-                    session="editor-1",
-                )
-            )
+            task = a_task(id, received_at=now, ttft_s=1, prompt_tokens=_SECOND // 50)
+            await pool.submit(replace(task, beginnings=(beginning,)))
             await pool.until(
-                lambda: sum(len(worker.mine()) for worker in workers) > number,  # noqa: B023
+                lambda: any(one.task.id == id for one in pool.told(TaskDispatched)),
                 within_s=0.5,
                 saying="it is sent",
             )
+            worker = next(each for each in workers if id in [one.task.id for one in each.mine()])
+            await worker.take(id)
+            await worker.end(id, cached_tokens=cached_tokens)
+            await pool.until(lambda: id in pool.outcomes(), within_s=0.5, saying="it ends")
+            return worker.name
 
-        assert sorted(len(worker.mine()) for worker in workers) == [0, 4]
+        unknown = {await went_to(f"early-{n}", 1, cached_tokens=0) for n in range(4)}
+        for n in range(12):
+            await went_to(f"learning-{n}", 1, cached_tokens=TOKENS[0])
+        known = {await went_to(f"later-{n}", 2, cached_tokens=TOKENS[0]) for n in range(4)}
+
+        assert (len(unknown), len(known)) == (2, 1)

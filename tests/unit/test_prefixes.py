@@ -1,4 +1,4 @@
-"""A session has a home: the worker whose engine holds the beginning of its prompt."""
+"""A prompt has a home: the worker whose engine holds the beginning of it."""
 
 from dataclasses import replace
 
@@ -6,10 +6,11 @@ import pytest
 
 from shared.domain.task import Task
 from shared.scheduling.batching import Batch, Sequence
+from shared.scheduling.beginnings import TOKENS
 from shared.scheduling.plan import plan
 from shared.scheduling.policies.cato import Cato
 from shared.scheduling.policy import Home, WorkerView
-from shared.scheduling.prefixes import Prefixes, Sessions, shared_tokens
+from shared.scheduling.prefixes import Homes, Prefixes, shared_tokens
 from tests.builders import REFERENCE, a_backlog, a_task
 
 CATO = Cato()
@@ -69,42 +70,83 @@ def test_a_starving_task_waits_for_no_home() -> None:
     assert [each.worker.name for each in decided.dispatch] == ["away"]
 
 
-def test_a_session_is_at_home_where_its_prompts_went_and_soonest_begun_there() -> None:
-    sessions, busy = Sessions(share=0.75), replace(NEAR, drained_at=1.0)
-    sessions.sent(a_completion("first"), NEAR)
-    sessions.sent(a_completion("second", prompt_tokens=1000), AWAY)
-
-    found = sessions.home(a_completion("third"), lambda then: busy if then is NEAR else then)
-
-    assert found == Home(worker=AWAY, cached_tokens=736)
-    assert sessions.cached_tokens(a_completion("third"), busy) == 1488
+def begun(*beginnings: int) -> Task:
+    return replace(a_completion(), beginnings=beginnings)
 
 
-def test_only_the_latest_homes_of_a_session_are_remembered() -> None:
-    sessions = Sessions(share=0.75)
-    workers = [replace(NEAR, name=f"worker-{number}") for number in range(9)]
+def now_of(worker: WorkerView) -> WorkerView | None:
+    return worker
+
+
+def test_a_prompt_is_at_home_where_most_of_it_was_sent() -> None:
+    homes = Homes(trust=1.0)
+    homes.sent(begun(1, 2, 3), NEAR)
+    homes.sent(begun(1, 2, 30), AWAY)
+
+    found = homes.home(begun(1, 2, 3, 4), 0.0, now_of)
+
+    assert found == Home(worker=NEAR, cached_tokens=TOKENS[2] // 16 * 16)
+    assert homes.cached_tokens(begun(1, 2, 3, 4), AWAY) == TOKENS[1] // 16 * 16
+    assert homes.cached_tokens(begun(5, 2, 3), replace(NEAR, name="another")) == 0
+
+
+def test_of_many_who_know_the_beginning_it_goes_to_whoever_begins_first_and_has_least() -> None:
+    homes, busy, full = Homes(trust=1.0), replace(NEAR, drained_at=1.0), replace(AWAY, held=7)
+    third = replace(NEAR, name="third", held=2)
+    for worker in (busy, full, third):
+        homes.sent(begun(1), worker)
+
+    found = homes.home(begun(1), 0.5, now_of)
+
+    assert found is not None
+    assert found.worker is third
+
+
+def test_only_the_latest_homes_of_a_beginning_are_remembered() -> None:
+    homes = Homes(trust=1.0)
+    workers = [replace(NEAR, name=f"worker-{number}") for number in range(65)]
     for worker in workers:
-        sessions.sent(a_completion(), worker)
+        homes.sent(begun(1), worker)
 
-    known = [sessions.cached_tokens(a_completion(), worker) > 0 for worker in workers]
-    assert known == [False] * 5 + [True] * 4
+    known = [homes.cached_tokens(begun(1), worker) > 0 for worker in workers]
+    assert known == [False] + [True] * 64
 
 
 @pytest.mark.parametrize(
-    "sessions", [Sessions(share=0.0), Sessions(share=0.75, limit=1)], ids=["uncached", "forgotten"]
+    "homes", [Homes(), Homes(trust=1.0, limit=1)], ids=["not trusted", "forgotten"]
 )
-def test_without_a_cache_or_after_too_many_others_a_session_has_no_home(sessions: Sessions) -> None:
-    sessions.sent(a_completion(), NEAR)
-    sessions.sent(replace(a_completion(), session="editor-2"), NEAR)
+def test_without_a_cache_or_after_too_many_others_a_prompt_has_no_home(homes: Homes) -> None:
+    homes.sent(begun(1), NEAR)
+    homes.sent(begun(2), NEAR)
 
-    assert sessions.home(a_completion(), lambda worker: worker) is None
+    assert homes.home(begun(1), 0.0, now_of) is None
 
 
-def test_a_session_whose_worker_has_gone_has_no_home() -> None:
-    sessions = Sessions(share=0.75)
-    sessions.sent(a_completion(), NEAR)
+def test_a_prompt_whose_worker_has_gone_has_no_home() -> None:
+    homes = Homes(trust=1.0)
+    homes.sent(begun(1), NEAR)
 
-    assert sessions.home(a_completion(), lambda _: None) is None
+    assert homes.home(begun(1), 0.0, lambda _: None) is None
+
+
+def test_engines_are_trusted_as_far_as_they_say_that_they_had_kept_it() -> None:
+    honest, mute = Homes(), Homes(trust=1.0)
+    for _ in range(300):
+        honest.learn(1000, 800)
+        mute.learn(1000, 0)
+    honest.learn(0, 0)
+
+    assert honest.trust == pytest.approx(0.8, abs=0.01)
+    assert mute.trust == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize("told", [-5, 10**9])
+def test_nonsense_about_a_cache_is_kept_within_reason(told: int) -> None:
+    homes = Homes(trust=0.5)
+
+    homes.learn(100, told)
+
+    assert 0.0 <= homes.trust <= 1.0
 
 
 def test_an_engine_holds_no_more_than_it_has_room_for_and_forgets_the_oldest() -> None:

@@ -54,7 +54,7 @@ def test_an_engine_skips_what_it_holds_of_the_place_where_one_types(
     assert second.ttft_s is not None
     saved_s = cached_tokens * REFERENCE.step_time.prefill_s
     assert first.ttft_s - second.ttft_s == pytest.approx(saved_s, abs=1e-6)
-    assert (first.worker == second.worker) == (scene.prefix_share > 0)
+    assert (first.worker == second.worker) == (cached_tokens > 0)
 
 
 def test_more_promises_are_kept_by_whoever_waits_for_its_home() -> None:
