@@ -16,8 +16,8 @@ def a_member(order: int, *, prompt_tokens: int = 4, priority: int = 0) -> Member
     )
 
 
-def a_batch(*members: Member, chunk_tokens: int = 10) -> PlacedBatch:
-    batch = PlacedBatch(places=PLACES, chunk_tokens=chunk_tokens)
+def a_batch(*members: Member, chunk_tokens: int = 10, far_tokens: int = 1_000_000) -> PlacedBatch:
+    batch = PlacedBatch(places=PLACES, chunk_tokens=chunk_tokens, far_tokens=far_tokens)
     for member in members:
         batch.add(member)
     return batch
@@ -47,6 +47,28 @@ def test_a_prompt_is_read_in_chunks_and_emits_with_the_last() -> None:
     assert [step.chunk_tokens for step in steps] == [10, 10, 5, 0]
     assert [step.decoding for step in steps] == [(), (), (), (member,)]
     assert len(member.tokens) == 25 + 2
+
+
+def test_chunks_shrink_as_the_context_grows_so_that_no_step_takes_much_longer() -> None:
+    member = a_member(1, prompt_tokens=400)
+    batch = a_batch(member, chunk_tokens=100, far_tokens=100)
+
+    chunks = []
+    while member.unread():
+        costs = 1 + member.cached / 100
+        chunks.append((done(batch).chunk_tokens, costs))
+
+    assert [chunk for chunk, _ in chunks[:3]] == [100, 50, 40]
+    assert sum(chunk for chunk, _ in chunks) == 400
+    assert max(chunk * costs for chunk, costs in chunks) < 105
+
+
+def test_far_into_a_prompt_at_least_one_token_is_read() -> None:
+    member = a_member(1, prompt_tokens=60)
+    batch = a_batch(member, chunk_tokens=10, far_tokens=1)
+
+    while member.unread():
+        assert done(batch).chunk_tokens >= 1
 
 
 def test_the_most_urgent_is_read_first_and_equals_in_their_order() -> None:

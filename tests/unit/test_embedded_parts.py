@@ -125,6 +125,15 @@ def test_a_line_s_end_its_indentation_and_marks_are_never_cut(
     assert vocabulary.opening(text).cut == ()
 
 
+def test_of_a_word_without_end_only_the_last_tokens_are_chosen_anew(
+    vocabulary: Vocabulary,
+) -> None:
+    opening = vocabulary.opening("x = " + "z" * 4000)
+
+    assert 0 < len(opening.cut) <= 8
+    assert [*opening.tokens, *opening.cut] == vocabulary.tokens("x = " + "z" * 4000)
+
+
 def test_only_the_tokens_of_the_cut_word_are_bound_and_only_while_they_come_again() -> None:
     def chosen(*best: int) -> list[int]:
         choice = Choice(temperature=0.0, top_p=1.0, seed=1, never=[], anew=[[0, 2], [1]])

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # A chunk bounds how long everybody else's next token waits for a prompt.
 _CHUNK_TOKENS: Final = 256
+# Where attention costs as much as all else (`deploy.models.step_times`).
+_FAR_TOKENS: Final = 1350
 _PLACES: Final = 16
 _MEAN_WEIGHT: Final = 0.1
 _CANNOT_OBEY: Final = (
@@ -55,9 +57,15 @@ class EmbeddedEngine:
         self._parts = parts
         self._clock = clock
         self._speed = speed
-        self._batch = PlacedBatch(places=profile.max_sequences, chunk_tokens=profile.chunk_tokens)
+        self._batch = PlacedBatch(
+            places=profile.max_sequences,
+            chunk_tokens=profile.chunk_tokens,
+            far_tokens=_FAR_TOKENS,
+        )
         self._streams: dict[Member, Stream] = {}
         self._jobs: dict[JobId, Stream] = {}
+        # Of which the prompt is still to become tokens.
+        self._coming: dict[JobId, asyncio.Future[Opening]] = {}
         self._entered = 0
         self._work = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedded-engine")
@@ -112,7 +120,10 @@ class EmbeddedEngine:
         self._thread.shutdown(wait=False)
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        stream = self._enter(job)
+        opening = await self._opened(job)
+        if opening is None:
+            return
+        stream = self._enter(job, opening)
         try:
             while True:
                 await stream.ready.wait()
@@ -128,6 +139,8 @@ class EmbeddedEngine:
             self._leave(job.id, stream)
 
     async def abort(self, job_id: JobId) -> None:
+        if (opened := self._coming.pop(job_id, None)) is not None:
+            opened.cancel()
         stream = self._jobs.get(job_id)
         if stream is not None:
             stream.is_aborted = True
@@ -139,19 +152,33 @@ class EmbeddedEngine:
         waiting = len(self._batch.waiting)
         return EngineLoad(
             running=len(members) - waiting,
-            waiting=waiting,
+            waiting=waiting + len(self._coming),
             prefill_tokens=sum(member.unread() for member in members),
             kv_tokens=sum(member.cached for member in members),
             step_s=self._step_s,
             fitted=self._speed.fitted(),
         )
 
-    def _enter(self, job: Job) -> Stream:
-        self._check_alive()
+    async def _opened(self, job: Job) -> "Opening | None":
+        """None when the job was aborted meanwhile; a long text would hold up all other streams."""
         for name in _CANNOT_OBEY:
             if name in job.body.extra:
                 raise _refused(f"{name}: this model only writes code on, and cannot obey it")
-        opening = self._parts.opening(job.body)
+        loop = asyncio.get_running_loop()
+        opened = loop.run_in_executor(None, self._parts.opening, job.body)
+        self._coming[job.id] = opened
+        try:
+            return await opened
+        except asyncio.CancelledError:
+            if self._coming.get(job.id) is opened:
+                raise
+            return None
+        finally:
+            if self._coming.get(job.id) is opened:
+                del self._coming[job.id]
+
+    def _enter(self, job: Job, opening: "Opening") -> Stream:
+        self._check_alive()
         room = self.profile.context_tokens - opening.length()
         if room < 1:
             raise _refused(

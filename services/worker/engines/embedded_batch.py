@@ -51,10 +51,15 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class PlacedBatch:
-    """Members wait by rank; `places` can decode at once, and one reads at the place behind."""
+    """Members wait by rank; `places` can decode at once, and one reads at the place behind.
+
+    A prompt's token that looks back at `far_tokens` costs twice what the first one does; chunks
+    shrink with that, so that no step is much longer than another.
+    """
 
     places: int
     chunk_tokens: int
+    far_tokens: int
     decoding: list[Member] = field(default_factory=list)
     prefilling: Member | None = None
     waiting: list[Member] = field(default_factory=list)
@@ -88,9 +93,13 @@ class PlacedBatch:
         return Step(
             moves=moves,
             prefilling=reading,
-            chunk_tokens=min(self.chunk_tokens, reading.unread()) if reading else 0,
+            chunk_tokens=self._chunk_of(reading) if reading else 0,
             decoding=tuple(self.decoding),
         )
+
+    def _chunk_of(self, reading: Member) -> int:
+        affordable = round(self.chunk_tokens / (1 + reading.cached / self.far_tokens))
+        return min(max(1, affordable), reading.unread())
 
     def done(self, step: Step) -> None:
         """The step's tokens are in the cache; who has read its prompt decodes from now on."""

@@ -16,6 +16,8 @@ END: Final = "<|endoftext|>"
 _FIM: Final = FIM_TEMPLATES["qwen2.5-coder"]
 _MARKS: Final = (END, _FIM.opening, _FIM.between, _FIM.closing)
 _FENCE: Final = "```"
+# Of a longer word only the last tokens can have been cut: each is looked up in all of the words.
+_MOST_CUT_TOKENS: Final = 8
 
 
 def prompt_of(body: Body) -> str:
@@ -96,9 +98,10 @@ class Vocabulary:
     def opening(self, text: str) -> Opening:
         """A line's end and its indentation are whole, and so is whatever is all there is."""
         tokens, words = self._split(text)
-        begin = words.index(words[-1])
+        word = words.index(words[-1])
+        begin = max(word, len(tokens) - _MOST_CUT_TOKENS)
         letters = self._letters(tokens[begin:])
-        if begin == 0 or (not letters.strip() and letters != b" "):
+        if word == 0 or (not letters.strip() and letters != b" "):
             return Opening(tokens=tokens)
         return Opening(tokens=tokens[:begin], cut=tuple(tokens[begin:]))
 
