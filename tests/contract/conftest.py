@@ -44,6 +44,11 @@ def lease_store() -> Callable[..., MemoryReplyLeases]:
 
 @pytest.fixture
 def event_log() -> MemoryEventLog:
+    return MemoryEventLog(LoopClock(), ttl_s=60, byte_cap=100)
+
+
+@pytest.fixture
+def short_log() -> MemoryEventLog:
     return MemoryEventLog(LoopClock(), ttl_s=1, byte_cap=100)
 
 

@@ -8,8 +8,7 @@ from typing import ClassVar
 from shared.messages.bus import Bus, Record, Start, Subscription
 from shared.messages.message import Message
 from shared.messages.pool import DeadLettered
-
-WITHIN_S = 20.0
+from tests.eventually import WITHIN_S
 
 
 class Noted(Message):

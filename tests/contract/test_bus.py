@@ -9,7 +9,6 @@ from shared.messages.bus import Bus, Record, Subscription
 from tests.contract.notes import (
     NOTES,
     NOTES_OF_A_GROUP,
-    WITHIN_S,
     Noted,
     NotedTomorrow,
     Reader,
@@ -18,6 +17,7 @@ from tests.contract.notes import (
     note,
     reading,
 )
+from tests.eventually import WITHIN_S
 
 
 async def test_the_records_of_one_key_arrive_in_the_order_in_which_they_were_published(

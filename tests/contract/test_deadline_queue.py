@@ -10,6 +10,7 @@ from shared.domain.task import TaskId
 from shared.scheduling.queue import DeadlineQueue, Put
 from tests.builders import a_task
 from tests.contract.deadline_queues import ONE, Store, claim_of, claimed, entries
+from tests.eventually import WITHIN_S
 
 
 async def test_a_put_task_waits_with_all_its_facts(store: Store, queue: DeadlineQueue) -> None:
@@ -47,7 +48,7 @@ async def test_an_ended_task_is_forgotten_after_a_while(store: Store) -> None:
     await queue.put(entries(a_task()))
     await queue.settle(ONE, None, b"done")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while await queue.put(entries(a_task())) == [Put.KNOWN]:  # noqa: ASYNC110 - only asking can tell
             await asyncio.sleep(0.05)
 
@@ -124,7 +125,7 @@ async def test_a_task_whose_body_ran_out_cannot_be_claimed(store: Store) -> None
     await queue.open(1)
     await queue.put(entries(a_task()))
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while await queue.body(ONE) is not None:  # noqa: ASYNC110 - only asking can tell
             await asyncio.sleep(0.05)
 

@@ -8,12 +8,13 @@ import pytest
 from shared.adapters.memory_event_log import MemoryEventLog
 from shared.adapters.redis_event_log import RedisEventLog
 from shared.domain.errors import InvalidRequest
+from tests.eventually import WITHIN_S
 
 EventLog = MemoryEventLog | RedisEventLog
 
 
 async def all_of(log: EventLog, after: str | None = None) -> Sequence[tuple[str, str]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         return [event async for event in log.read("t", after)]
 
 
@@ -72,7 +73,7 @@ async def test_a_reader_follows_until_the_log_is_closed(event_log: EventLog) -> 
     await event_log.open("t", "tenant-1", "")
     await event_log.append("t", "before")
     reader = event_log.read("t", None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         assert (await anext(reader))[1] == "before"
         following = asyncio.ensure_future(anext(reader))
 
@@ -117,15 +118,15 @@ async def test_a_closed_log_stays_as_it_is(event_log: EventLog) -> None:
     assert await texts_of(event_log) == ["the end"]
 
 
-async def test_a_closed_log_is_forgotten_in_time(event_log: EventLog) -> None:
-    await event_log.open("t", "tenant-1", "")
-    await event_log.close("t", "the end")
+async def test_a_closed_log_is_forgotten_in_time(short_log: EventLog) -> None:
+    await short_log.open("t", "tenant-1", "")
+    await short_log.close("t", "the end")
 
-    async with asyncio.timeout(5):
-        while await event_log.tenant_of("t") is not None:  # noqa: ASYNC110 - only asking can tell
+    async with asyncio.timeout(WITHIN_S):
+        while await short_log.tenant_of("t") is not None:  # noqa: ASYNC110 - only asking can tell
             await asyncio.sleep(0.05)
 
-    assert await texts_of(event_log) == []
+    assert await texts_of(short_log) == []
 
 
 @pytest.mark.parametrize("garbage", ["", "latest", "1", "-1-0", "1-0; DROP", "9" * 40 + "-0", "$"])

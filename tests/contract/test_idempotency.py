@@ -6,6 +6,7 @@ from shared.adapters.memory_idempotency import MemoryIdempotency
 from shared.adapters.redis_idempotency import RedisIdempotency
 from shared.domain.admission import IdempotencyAnswer
 from shared.domain.task import TaskId
+from tests.eventually import WITHIN_S
 
 Idempotency = MemoryIdempotency | RedisIdempotency
 
@@ -57,6 +58,6 @@ async def test_a_released_key_can_be_used_again(idempotency: Idempotency) -> Non
 async def test_a_key_is_forgotten_in_time(idempotency: Idempotency) -> None:
     await idempotency.claim("a", "key", "digest", FIRST, 1)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while not await is_new(idempotency):  # noqa: ASYNC110 - only asking can tell
             await asyncio.sleep(0.05)

@@ -11,6 +11,7 @@ from shared.domain.task import TaskId
 from shared.scheduling.queue import DeadlineQueue, Put
 from tests.builders import a_task
 from tests.contract.deadline_queues import A_LEASE, ONE, Store, claim_of, claimed, entries
+from tests.eventually import WITHIN_S
 
 
 async def test_a_task_that_runs_already_is_adopted(store: Store, queue: DeadlineQueue) -> None:
@@ -131,7 +132,7 @@ async def test_who_resigns_is_followed_at_once(queue: DeadlineQueue) -> None:
 async def test_a_silent_leader_is_followed_when_its_time_is_up(queue: DeadlineQueue) -> None:
     await queue.elect("a", ttl_s=0.1)
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(WITHIN_S):
         while not await queue.elect("b", ttl_s=10):  # noqa: ASYNC110 - only asking can tell
             await asyncio.sleep(0.01)
 

@@ -8,13 +8,14 @@ import pytest
 from shared.adapters.memory_reply_leases import MemoryReplyLeases
 from shared.adapters.redis_reply_leases import RedisReplyLeases
 from shared.domain.errors import Unavailable
+from tests.eventually import WITHIN_S
 
 Leases = MemoryReplyLeases | RedisReplyLeases
 LeaseStore = Callable[..., Leases]
 
 
 async def nobody_is_left(leases: Leases) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while await leases.live():  # noqa: ASYNC110 - only asking can tell
             await asyncio.sleep(0.02)
 
@@ -67,7 +68,7 @@ async def test_only_its_holder_renews_or_releases_a_lease(lease_store: LeaseStor
 
 
 async def test_a_lease_that_nobody_renews_runs_out(lease_store: LeaseStore) -> None:
-    leases = lease_store(partitions=1, ttl_s=0.2)
+    leases = lease_store(partitions=1, ttl_s=1.0)
     await leases.acquire("a")
 
     await nobody_is_left(leases)

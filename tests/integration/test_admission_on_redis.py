@@ -16,11 +16,12 @@ from tests.contract.test_event_log import *  # noqa: F403  the same promises, ov
 from tests.contract.test_idempotency import *  # noqa: F403
 from tests.contract.test_quota import *  # noqa: F403
 from tests.contract.test_reply_leases import *  # noqa: F403
+from tests.eventually import WITHIN_S
 
 
 @pytest.fixture
 async def redis(real_redis: LocalRedis) -> AsyncIterator[BoundedRedis]:
-    async with connect_redis(real_redis.url) as redis:
+    async with connect_redis(real_redis.url, limit_s=WITHIN_S) as redis:
         await redis.flushall()
         yield redis
 
@@ -32,6 +33,11 @@ def lease_store(redis: BoundedRedis) -> Callable[..., RedisReplyLeases]:
 
 @pytest.fixture
 def event_log(redis: BoundedRedis) -> RedisEventLog:
+    return RedisEventLog(redis, ttl_s=60, byte_cap=100)
+
+
+@pytest.fixture
+def short_log(redis: BoundedRedis) -> RedisEventLog:
     return RedisEventLog(redis, ttl_s=1, byte_cap=100)
 
 

@@ -50,7 +50,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[RealKafka]:
 async def test_a_record_whose_broker_is_away_is_unavailable_and_arrives_once_it_is_back(
     broker: RealKafka,
 ) -> None:
-    async with KafkaBus.connect(broker.bootstrap, delivery_timeout_s=3.0) as bus:
+    async with KafkaBus.connect(broker.bootstrap, delivery_timeout_s=6.0) as bus:
         await note(bus, "before")
         async with reading(bus, NOTES_OF_A_GROUP, Reader()) as reader:
             await reader.has_read(1)

@@ -20,6 +20,7 @@ from tests.contract.deadline_queues import ONE, claim_of, claimed, entries
 from tests.contract.test_chains_in_queue import *  # noqa: F403  the same promises, over Redis
 from tests.contract.test_deadline_queue import *  # noqa: F403
 from tests.contract.test_queue_leadership import *  # noqa: F403
+from tests.eventually import WITHIN_S
 from tests.integration.forgetful_proxy import ForgetfulProxy, forgetful_proxy
 
 MODEL = "a-model"
@@ -38,7 +39,7 @@ class InRedis:
 
 @pytest.fixture
 async def redis(real_redis: LocalRedis) -> AsyncIterator[BoundedRedis]:
-    async with connect_redis(real_redis.url) as redis:
+    async with connect_redis(real_redis.url, limit_s=WITHIN_S) as redis:
         await redis.flushall()
         yield redis
 
@@ -77,7 +78,10 @@ async def test_an_act_whose_answer_was_lost_is_answered_as_the_first_time(
     real_redis: LocalRedis,
     lossy: Callable[[ForgetfulProxy, Act], Awaitable[object]],
 ) -> None:
-    async with forgetful_proxy(real_redis.port) as (proxy, url), connect_redis(url) as through:
+    async with (
+        forgetful_proxy(real_redis.port) as (proxy, url),
+        connect_redis(url, limit_s=WITHIN_S) as through,
+    ):
         queue = RedisDeadlineQueue(through, MODEL)
         await queue.open(1)
 
@@ -136,7 +140,7 @@ async def test_a_redis_that_was_restarted_is_not_intact_though_it_kept_its_tasks
 ) -> None:
     async with (
         LocalRedis.start(tmp_path, appends=True) as server,
-        connect_redis(server.url) as redis,
+        connect_redis(server.url, limit_s=WITHIN_S) as redis,
     ):
         queue = RedisDeadlineQueue(redis, MODEL)
         await queue.open(1)
@@ -183,7 +187,7 @@ async def test_a_clock_learns_its_offset_to_redis(redis: BoundedRedis) -> None:
 
 
 async def test_a_redis_that_hangs_is_unavailable_in_time(real_redis: LocalRedis) -> None:
-    async with connect_redis(real_redis.url, limit_s=0.2) as redis:
+    async with connect_redis(real_redis.url, limit_s=1.0) as redis:
         queue = RedisDeadlineQueue(redis, MODEL)
         await queue.open(1)
 
