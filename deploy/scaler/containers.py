@@ -51,7 +51,9 @@ class ContainerWorkers:
             await asyncio.to_thread(self._add)
 
     async def drain(self) -> None:
-        newest = max(await self._staying(), key=_number)
+        newest = max(await self._staying(), key=_number, default=None)
+        if newest is None:
+            return  # The last one has ended by itself.
         name = str(newest.id)
         self._leaving[name] = asyncio.create_task(self._see_off(newest))
         self._leaving[name].add_done_callback(lambda _: self._leaving.pop(name, None))

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from deploy.cli.trace_files import hops_of
+from deploy.cli.errors import CommandFailed
+from deploy.cli.trace_files import Hop, hops_of
 from deploy.local.house import Blueprint, House
 from deploy.local.redis import LocalRedis
 from shared.adapters.redis_connection import connect_redis
@@ -110,7 +112,9 @@ async def _steps_traced(house: House, task_id: str) -> list[str]:
     """Spans are written a moment after they are over."""
     async with asyncio.timeout(_WITHIN_S):
         while True:
-            hops = hops_of(task_id, house.blueprint.directory / "traces")
+            hops: list[Hop] = []
+            with suppress(CommandFailed):
+                hops = hops_of(task_id, house.blueprint.directory / "traces")
             steps = [str(hop.text(names.STEP)) for hop in hops if hop.name == names.SPAN_STEP]
             if len(steps) >= len(_CHAIN["steps"]) + 2:
                 return steps

@@ -197,6 +197,17 @@ async def test_one_that_goes_while_docker_is_asked_is_not_counted(
     assert await counting == 1
 
 
+async def test_a_last_one_that_ended_by_itself_meanwhile_needs_not_be_let_go(
+    host: Host, workers: ContainerWorkers, first: str
+) -> None:
+    assert await workers.count() == 1
+    host.containers[first]["State"] = {"Status": "exited"}
+
+    await workers.drain()
+
+    assert host.stopped_after_s == []
+
+
 async def test_other_containers_of_the_host_are_none_of_its_business(
     host: Host, workers: ContainerWorkers, first: str
 ) -> None:
