@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 
 from deploy.local.processes import Child
 
-_READY_WITHIN_S = 15.0
+_READY_WITHIN_S = 60.0
 _DRAIN_S = 3.0
 _ADDRESS = re.compile(rb"^(127\.0\.0\.1:\d+)$", re.MULTILINE)
 

@@ -17,7 +17,7 @@ from deploy.local.processes import Child
 
 RECORD_LIMIT_BYTES: Final = 4 * 1024 * 1024
 
-_READY_WITHIN_S = 60.0
+_READY_WITHIN_S = 120.0
 _DRAIN_S = 10.0
 _LOG4J = Path(__file__).with_name("log4j2.xml")
 

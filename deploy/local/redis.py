@@ -13,7 +13,7 @@ from deploy.local.errors import MissingPart
 from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Child
 
-_READY_WITHIN_S = 10.0
+_READY_WITHIN_S = 60.0
 _DRAIN_S = 5.0
 
 
