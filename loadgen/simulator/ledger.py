@@ -45,14 +45,13 @@ class Pace:
 @dataclass(slots=True)
 class Ledger:
     """`until_s`: steps after that are outside the window in which useful time is measured;
-    `promised` are those who decode and were promised more than a first token, each with what is
-    to be added to the number of a step to know its tokens."""
+    `promised` are those who decode and were promised more than a first token."""
 
     step_time: StepTime
     until_s: float
     paces: dict[float, Pace] = field(default_factory=dict)
     paced: dict[Ride, None] = field(default_factory=dict)
-    promised: dict[Ride, tuple[Running, int]] = field(default_factory=dict)
+    promised: dict[Ride, Running] = field(default_factory=dict)
     # Sums over steps of stretch · decode, stretch · kv and stretch · kv · step.
     _decode_s: float = 0.0
     _kv_s: float = 0.0
@@ -104,10 +103,10 @@ class Ledger:
     def join(self, ride: Ride, number: int, now: float) -> None:
         """It decodes from here on."""
         ride.joined = (number, self._decode_s, self._kv_s, self._kv_steps)
+        running = Running.of(ride.task, ride.tokens_before + 1 - number)
+        if running is not None:
+            self.promised[ride] = running
         pace_s = ride.pace_s
-        if pace_s is not None or ride.task.promise.e2e_s is not None:
-            running = Running(ride.task, ride.tokens_before + 1)
-            self.promised[ride] = running, ride.tokens_before - number
         if pace_s is None:
             return
         self.paced[ride] = None

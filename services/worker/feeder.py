@@ -107,10 +107,9 @@ class Gate:
 def _promised(roster: Roster) -> Iterator[Running]:
     """Those who decode and were promised more than a first token."""
     for run in roster.running.values():
-        promise = run.task.promise
-        is_promised = promise.e2e_s is not None or promise.tpot_s is not None
-        if is_promised and run.first_token_at is not None:
-            yield Running(run.task, run.tokens)
+        running = Running.of(run.task, run.tokens)
+        if running is not None and run.first_token_at is not None:
+            yield running
 
 
 def _decode_step_s(profile: EngineProfile, load: EngineLoad) -> float:

@@ -15,21 +15,39 @@ _EARLY_S: Final = 0.002
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineNow:
     """`prefill_tokens` are inside and not yet done; `step_s` is a recent average with prefill in
-    it, `decode_step_s` what a step takes without, and `decoding_s` for how long there was none."""
+    it, `decode_step_s` what a step takes without, and `decoding_s` for how long there was none.
+    `steps` it has done, as far as those who run count their tokens by them."""
 
     prefill_tokens: int
     step_s: float
     decode_step_s: float
     decoding_s: float
+    steps: int = 0
 
 
-# Not frozen, which would cost three times as much: one is made of all that decode at each prompt.
+# Not frozen, which would cost three times as much: live, one is made of each at every prompt.
 @dataclass(slots=True)
 class Running:
-    """A task that decodes, and how many tokens it has given."""
+    """An answer that decodes: due as a whole at `due_at`, or, where it is read along, its first
+    token then and each later one `tpot_s` after the one before.
 
-    task: Task
-    tokens: int
+    It has given as many tokens as its engine has done steps, and `ahead` more.
+    """
+
+    due_at: float
+    tpot_s: float | None
+    predicted_tokens: int
+    ahead: int
+
+    @classmethod
+    def of(cls, task: Task, ahead: int) -> "Running | None":
+        """None for a task that was promised no more than its first token."""
+        promise, tokens = task.promise, task.prediction.output_tokens_p50
+        if promise.e2e_s is not None:
+            return cls(task.received_at + promise.e2e_s, None, tokens, ahead)
+        if promise.ttft_s is None or promise.tpot_s is None:
+            return None
+        return cls(task.received_at + promise.ttft_s, promise.tpot_s, tokens, ahead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,21 +139,20 @@ class Holding:
     def _is_any_at_risk(
         self, running: Iterable[Running], step_s: float, engine: EngineNow, now: float
     ) -> bool:
-        decode_step_s = engine.decode_step_s
-        at_risk = 0
+        decode_step_s, steps = engine.decode_step_s, engine.steps
         lost_s, tight_s = self.lost * decode_step_s, self.share * engine.step_s
+        at_risk = 0
         for each in running:
-            task, promise = each.task, each.task.promise
-            if promise.e2e_s is not None:
-                predicted = task.prediction.output_tokens_p50
-                tokens = max(predicted - each.tokens, self.tail * predicted, 1)
-                if lost_s < (task.received_at + promise.e2e_s - now) / tokens < tight_s:
-                    at_risk += 1
-                if at_risk >= self.company:
+            tokens = each.ahead + steps
+            if each.tpot_s is not None:
+                if decode_step_s < each.due_at + each.tpot_s * tokens - now < step_s:
                     return True
-            elif promise.ttft_s is not None and promise.tpot_s is not None and each.tokens:
-                due_s = task.received_at + promise.ttft_s + promise.tpot_s * each.tokens - now
-                if decode_step_s < due_s < step_s:
+                continue
+            left, least = each.predicted_tokens - tokens, self.tail * each.predicted_tokens
+            left_s = each.due_at - now
+            if lost_s < left_s / (left if left > least else max(least, 1)) < tight_s:
+                at_risk += 1
+                if at_risk == self.company:
                     return True
         return False
 

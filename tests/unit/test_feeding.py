@@ -14,12 +14,16 @@ def an_engine(
     )
 
 
+def a_whole(e2e_s: float) -> Running:
+    running = Running.of(a_task("whole", e2e_s=e2e_s, output_tokens=100), 20)
+    assert running is not None
+    return running
+
+
 PROMPT = a_task("next", ttft_s=0.3, prompt_tokens=2000)
 # Two seconds left for eighty tokens: steps of 25 ms, where they take 80.
-HURRIED = Running(a_task("hurried", e2e_s=2.0, output_tokens=100), 20)
-TOO = Running(a_task("hurried too", e2e_s=2.0, output_tokens=100), 20)
-MORE = Running(a_task("and this", e2e_s=2.0, output_tokens=100), 20)
-EASY = Running(a_task("easy", e2e_s=20.0, output_tokens=100), 20)
+HURRIED = a_whole(e2e_s=2.0)
+EASY = a_whole(e2e_s=20.0)
 
 
 def test_one_prompt_enters_at_a_time() -> None:
@@ -30,14 +34,14 @@ def test_one_prompt_enters_at_a_time() -> None:
 
 
 def test_the_next_prompt_is_held_back_while_whole_answers_are_at_risk() -> None:
-    fed = HOLDING.feed([PROMPT], [EASY, HURRIED, TOO, MORE], an_engine(), now=0, free=9)
+    fed = HOLDING.feed([PROMPT], [EASY, HURRIED, HURRIED, HURRIED], an_engine(), now=0, free=9)
 
     assert fed.enter == ()
     assert fed.again_s == 0.007
 
 
 def test_a_prompt_is_not_held_back_for_two_whole_answers() -> None:
-    assert HOLDING.feed([PROMPT], [HURRIED, TOO], an_engine(), now=0, free=9).enter == (0,)
+    assert HOLDING.feed([PROMPT], [HURRIED, HURRIED], an_engine(), now=0, free=9).enter == (0,)
 
 
 def test_nobody_is_held_for_a_promise_with_time_to_spare() -> None:
@@ -45,10 +49,14 @@ def test_nobody_is_held_for_a_promise_with_time_to_spare() -> None:
 
 
 def test_nobody_is_held_for_a_promise_that_is_lost() -> None:
-    assert HOLDING.feed([PROMPT], [HURRIED, TOO, MORE], an_engine(), now=1.9, free=9).enter == (0,)
+    assert HOLDING.feed(
+        [PROMPT], [HURRIED, HURRIED, HURRIED], an_engine(), now=1.9, free=9
+    ).enter == (0,)
 
 
 def test_a_prompt_is_held_for_a_few_steps_only() -> None:
-    fed = HOLDING.feed([PROMPT], [HURRIED, TOO, MORE], an_engine(decoding_s=0.03), now=0, free=9)
+    fed = HOLDING.feed(
+        [PROMPT], [HURRIED, HURRIED, HURRIED], an_engine(decoding_s=0.03), now=0, free=9
+    )
 
     assert fed.enter == (0,)
