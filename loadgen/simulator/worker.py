@@ -1,7 +1,6 @@
 """A simulated worker: the feeder and the batching of the live one, stepped in virtual time."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, NamedTuple
@@ -11,9 +10,10 @@ from loadgen.simulator.ride import Ride
 from loadgen.simulator.speed import Speed, timing_of
 from shared.domain.task import TaskId
 from shared.scheduling.batching import Batch, Sequence, Step
-from shared.scheduling.feeding import EngineNow, Feeder, Running
+from shared.scheduling.feeding import EngineNow, Feeder
 from shared.scheduling.prefixes import Prefixes, shared_tokens
 from shared.scheduling.step_time import EngineProfile, StepTime
+from shared.scheduling.stretch import Stretch
 
 _MEAN_WEIGHT: Final = 0.1
 
@@ -40,7 +40,7 @@ class Report(NamedTuple):
 @dataclass(slots=True, eq=False, kw_only=True)
 class Worker:
     """`step` is the one under way and ends at `ends_at`. While nothing is to be prefilled, many
-    steps are done at once: `quiet` of them since `began_at`. `turn` numbers these stretches.
+    steps are done at once, a `stretch` of them. `turn` counts steps and stretches.
 
     It is paid for from `joined_at` until `left_at`. `speed` is what it believes of its own steps,
     and reports; without it, it knows. `prefix_share` of a prompt is where the next of its session
@@ -63,9 +63,8 @@ class Worker:
     received: int = 0
     ended: list[TaskId] = field(default_factory=list)
     step: Step | None = None
-    quiet: int = 0
+    stretch: Stretch | None = None
     turn: int = 0
-    began_at: float = 0.0
     ends_at: float = 0.0
     step_s: float = 0.0
     prefilled_at: float = 0.0
@@ -77,7 +76,7 @@ class Worker:
 
     @property
     def is_idle(self) -> bool:
-        return self.step is None and not self.quiet
+        return self.step is None and self.stretch is None
 
     def receive(self, ride: Ride) -> None:
         self.received += 1
@@ -99,32 +98,33 @@ class Worker:
         """Feed, then start what there is to do; did anybody enter?"""
         has_fed = bool(self.waiting) and self._feed(now)
         self.turn += 1
-        self.began_at = now
-        self.quiet = 0 if self.waiting else self.batch.quiet_steps()
-        if self.quiet:
-            self.step = None
-            self.ends_at = now + self.batch.quiet_s(self.quiet)
-        else:
+        self.stretch = stretch = None if self.waiting else self.batch.quiet(now)
+        if stretch is None:
             self._begin_step(now)
+        else:
+            self.step = None
+            self.ends_at = stretch.ended_at(stretch.steps)
         return has_fed
 
     def cut(self, now: float) -> bool:
         """Something has come: do only the quiet step under way; does it end sooner for it?"""
-        done = self._quiet_steps_by(now)
-        if done + 1 >= self.quiet:
+        stretch = self.stretch
+        if stretch is None:
+            return False
+        done = min(stretch.ended_by(now), stretch.steps - 1)
+        self._skip(stretch, done)
+        self.stretch = stretch._replace(steps=1)
+        if done + 1 == stretch.steps:
             return False
         self.turn += 1
-        self.ends_at = self.began_at + self.batch.quiet_s(done + 1)
-        began_at = self.began_at + self.batch.quiet_s(done)
-        self._skip(done)
-        self.began_at, self.quiet = began_at, 1
+        self.ends_at = stretch.ended_at(done + 1)
         return True
 
     def end(self, now: float) -> list[Ride]:
         """Tokens come out; returns who got the last one."""
-        if self.quiet:
-            self._skip(self.quiet - 1)
-            self.quiet = 0
+        if self.stretch is not None:
+            self._skip(self.stretch, self.stretch.steps - 1)
+            self.stretch = None
             self.step = self.batch.next_step()
         step = self.step
         # Whoever was alone in a quiet step may have left.
@@ -157,26 +157,14 @@ class Worker:
             self.prefixes.room_tokens = self.profile.kv_capacity_tokens - self.batch.reserved_tokens
             self.prefixes.keep(ride.arrival.cut, ride.arrival.prompt_tokens)
 
-    def _quiet_steps_by(self, now: float) -> int:
-        """How many of the quiet steps have ended by then."""
-        low, high = 0, self.quiet
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.began_at + self.batch.quiet_s(middle) <= now:
-                low = middle
-            else:
-                high = middle - 1
-        return low
-
-    def _skip(self, steps: int) -> None:
-        if steps <= 0:
+    def _skip(self, stretch: Stretch, steps: int) -> None:
+        if not steps:
             return
-        first_at = self.began_at + self.batch.quiet_s(1)
-        last_at = self.began_at + self.batch.quiet_s(steps)
+        first_at, last_at = stretch.ended_at(1), stretch.ended_at(steps)
         running = self.batch.running
         self.batch.skip(steps)
         self.ledger.note_quiet(steps, self.batch.steps, (first_at, last_at), running)
-        mean_s = (last_at - self.began_at) / steps
+        mean_s = (last_at - stretch.began_at) / steps
         self.step_s = mean_s + (self.step_s - mean_s) * (1 - _MEAN_WEIGHT) ** steps
 
     def report(self, now: float) -> Report:
@@ -191,8 +179,8 @@ class Worker:
         free = self.profile.max_sequences - len(self.rides)
         if free <= 0:
             return False
-        running = self._running()
         tasks = [ride.task for ride in self.waiting]
+        running = self.ledger.promised.values()
         fed = self.feeder.feed(tasks, running, self._engine_now(now), now=now, free=free)
         for place in fed.enter:
             self._enter(self.waiting[place], now)
@@ -217,12 +205,6 @@ class Worker:
         before = self.prefixes.tokens(ride.arrival.cut)
         return shared_tokens(self.prefix_share, before, ride.arrival.prompt_tokens)
 
-    def _running(self) -> Iterator[Running]:
-        first = self.batch.steps + 1
-        for running, ahead in self.ledger.promised.values():
-            running.tokens = first + ahead
-            yield running
-
     def _engine_now(self, now: float) -> EngineNow:
         step = self._step_time()
         return EngineNow(
@@ -230,6 +212,7 @@ class Worker:
             step_s=self.step_s,
             decode_step_s=step.base_s + step.decode_s * self.batch.running,
             decoding_s=now - self.prefilled_at,
+            steps=self.batch.steps,
         )
 
     def _residual_s(self, now: float) -> float:

@@ -5,12 +5,12 @@ that time pass. A step costs what joins, leaves and prefills in it, not what dec
 sequences all move by one, so that their progress is the difference of two step numbers.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from shared.scheduling.step_time import EngineProfile
+from shared.scheduling.stretch import Stretch
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -28,6 +28,8 @@ class Sequence:
     prefilled_tokens: int = 0
     emitted_before: int = 0
     joined_step: int = 0
+    # The one that brings its last token; 0 while it does not decode.
+    last_step: int = 0
 
     def rank(self) -> tuple[int, int]:
         return (self.priority, self.arrival)
@@ -165,33 +167,27 @@ class Batch:
             preempted=preempted,
         )
 
-    def quiet_steps(self) -> int:
-        """So many steps from now on only decode, and nobody gets a last token before the final one.
-
-        0 while there is something to prefill, nothing to decode, or room for too few tokens.
-        """
-        if self._waits or self._prefilling or not self._decoding:
-            return 0
-        while self._endings[0][2] not in self._decoding or self._is_stale(self._endings[0]):
+    def quiet(self, now: float) -> Stretch | None:
+        """What comes next, when that is nothing but decoding; None while there is something to
+        prefill, nothing to decode, or room for too few tokens."""
+        decoding = len(self._decoding)
+        if self._waits or self._prefilling or not decoding:
+            return None
+        while self._endings[0][0] != self._endings[0][2].last_step:
             heappop(self._endings)
         room = self.profile.kv_capacity_tokens - self.reserved_tokens
-        return min(self._endings[0][0] - self.steps, room // len(self._decoding))
-
-    def quiet_s(self, steps: int) -> float:
-        """How long so many of them take: each holds one more token per sequence than the last."""
-        time, decoding = self.profile.step_time, len(self._decoding)
+        steps = min(self._endings[0][0] - self.steps, room // decoding)
+        if not steps:
+            return None
+        time = self.profile.step_time
         first_s = time.base_s + time.decode_s * decoding + time.kv_s * self._context_tokens
-        return steps * first_s + time.kv_s * decoding * steps * (steps + 1) / 2
+        return Stretch(now, steps, first_s, time.kv_s * decoding)
 
     def skip(self, steps: int) -> None:
         """Do quiet steps at once, without the final one."""
         self.steps += steps
         self.reserved_tokens += steps * len(self._decoding)
         self._context_tokens += steps * len(self._decoding)
-
-    def _is_stale(self, ending: tuple[int, int, Sequence]) -> bool:
-        """From before a preemption."""
-        return self._last_step(ending[2]) != ending[0]
 
     def _wait(self, sequence: Sequence) -> None:
         sequence.prefilled_tokens = sequence.cached_tokens
@@ -219,40 +215,42 @@ class Batch:
         self, budget: int, *, may_admit: bool
     ) -> tuple[list[tuple[Sequence, int]], int, list[Sequence]]:
         """For those in prefill, then for newcomers: their chunks, context, who is through."""
-        tokens = context = 0
+        context = 0
+        left = tokens = min(budget, self.unprefilled_tokens)
         chunks: list[tuple[Sequence, int]] = []
         through: list[Sequence] = []
-        if not self.unprefilled_tokens:
-            return chunks, context, through
-        for sequence in self._prefill_order(may_admit=may_admit):
-            chunk = min(budget - tokens, sequence.unprefilled_tokens())
-            tokens += chunk
+        begun = iter(tuple(self._prefilling))
+        while left:
+            sequence = next(begun, None) or (self._admitted() if may_admit else None)
+            if sequence is None:
+                break
+            unprefilled = sequence.target_tokens - sequence.prefilled_tokens
+            chunk = min(left, unprefilled)
+            left -= chunk
             chunks.append((sequence, chunk))
             context += chunk * sequence.prefilled_tokens
             sequence.prefilled_tokens += chunk
-            if not sequence.unprefilled_tokens():
+            if chunk == unprefilled:
                 through.append(sequence)
-            if tokens == budget:
-                break
-        self.unprefilled_tokens -= tokens
+        self.unprefilled_tokens -= tokens - left
         return chunks, context, through
 
-    def _prefill_order(self, *, may_admit: bool) -> Iterable[Sequence]:
-        if self.profile.chunk_tokens == len(self._decoding):
-            return
-        yield from tuple(self._prefilling)
-        while may_admit and (newcomer := self._admissible()):
+    def _admitted(self) -> Sequence | None:
+        """The first of those that wait has its place now, when there is one."""
+        newcomer = self._admissible()
+        if newcomer is not None:
             heappop(self._waiting)
             self._waits.discard(newcomer)
             self._prefilling[newcomer] = None
             self.reserved_tokens += newcomer.target_tokens
-            yield newcomer
+        return newcomer
 
     def _admissible(self) -> Sequence | None:
         """The first of those that wait, when there is a seat and KV for its whole prompt."""
         while self._waiting and self._waiting[0][1] not in self._waits:
             heappop(self._waiting)
-        if not self._waiting or self.running >= self.profile.max_sequences:
+        running = len(self._prefilling) + len(self._decoding)
+        if not self._waiting or running >= self.profile.max_sequences:
             return None
         first = self._waiting[0][1]
         # The decoding ones are about to take one more token each.
@@ -265,25 +263,23 @@ class Batch:
         self._decoding[sequence] = None
         sequence.joined_step = self.steps
         self._context_tokens += sequence.target_tokens
-        remaining = sequence.output_tokens - sequence.emitted_before - 1
-        heappush(self._endings, (self.steps + remaining, sequence.arrival, sequence))
+        sequence.last_step = self.steps + sequence.output_tokens - sequence.emitted_before - 1
+        heappush(self._endings, (sequence.last_step, sequence.arrival, sequence))
 
     def _finish(self) -> tuple[Sequence, ...]:
         finished: tuple[Sequence, ...] = ()
         while self._endings and self._endings[0][0] <= self.steps:
-            ending = heappop(self._endings)
-            # Those of removed sequences are stale too.
-            if ending[2] in self._decoding and not self._is_stale(ending):
-                self._leave(ending[2])
-                finished += (ending[2],)
+            last_step, _, sequence = heappop(self._endings)
+            # Otherwise it has left, or the ending is from before a preemption.
+            if last_step == sequence.last_step:
+                self._leave(sequence)
+                finished += (sequence,)
         return finished
-
-    def _last_step(self, sequence: Sequence) -> int:
-        return sequence.joined_step + sequence.output_tokens - sequence.emitted_before - 1
 
     def _leave(self, sequence: Sequence) -> None:
         held = sequence.target_tokens + self.steps - sequence.joined_step
         sequence.emitted_before = self.emitted(sequence)
+        sequence.last_step = 0
         del self._decoding[sequence]
         self._context_tokens -= held
         self.reserved_tokens -= held

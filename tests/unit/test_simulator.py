@@ -1,6 +1,7 @@
 """The house in virtual time."""
 
 from dataclasses import replace
+from itertools import accumulate
 from random import Random
 
 import pytest
@@ -122,15 +123,20 @@ def test_quiet_steps_done_at_once_are_the_same_steps(seed: int) -> None:
     sizes = [(rng.randint(1, 300), rng.randint(2, 60)) for _ in range(5)]
     slow, fast = a_prefilled(sizes), a_prefilled(sizes)
 
-    quiet = fast.quiet_steps()
-    quiet_s = fast.quiet_s(quiet)
-    fast.skip(quiet - 1)
+    quiet = fast.quiet(now=1.0)
+    assert quiet is not None
+    fast.skip(quiet.steps - 1)
     last = fast.next_step()
-    steps = [slow.next_step() for _ in range(quiet)]
+    steps = [slow.next_step() for _ in range(quiet.steps)]
 
     assert last is not None
-    assert sum(step.duration_s for step in steps if step) == pytest.approx(quiet_s)
-    assert [len(step.finished) for step in steps[:-1] if step] == [0] * (quiet - 1)
+    ends = list(accumulate((step.duration_s for step in steps if step), initial=1.0))
+    assert [quiet.ended_at(number) for number in range(quiet.steps + 1)] == pytest.approx(ends)
+    assert [quiet.ended_by(quiet.ended_at(number)) for number in (1, quiet.steps)] == [
+        1,
+        quiet.steps,
+    ]
+    assert [len(step.finished) for step in steps[:-1] if step] == [0] * (quiet.steps - 1)
     assert steps[-1] is not None
     assert len(steps[-1].finished) == len(last.finished) > 0
     assert slow.reserved_tokens == fast.reserved_tokens

@@ -76,3 +76,14 @@ def test_what_an_engine_did_for_whoever_left_before_the_promise_was_kept_is_wast
     in_its_prefill, with_its_first_token, after_all = 0.04, 0.2, None
     assert wasted_s(in_its_prefill) == pytest.approx(REFERENCE.first_token_s(2000))
     assert wasted_s(with_its_first_token) == wasted_s(after_all) == 0
+
+
+def test_who_leaves_during_its_last_step_has_wasted_all_steps_before() -> None:
+    step_s = REFERENCE.decode_s(2000, 20) / 20
+    leaves_at_s = REFERENCE.alone_s(2000, 20) - step_s / 2 - SCENE.hop_s
+    leaver = replace(a_keystroke(cancel_at_s=leaves_at_s), kind="translation", session=None)
+
+    played = play(SCENE, "cato", [leaver, a_keystroke(1.0)])
+
+    wasted_s = played.wasted_share * SCENE.workers * SCENE.duration_s
+    assert wasted_s == pytest.approx(REFERENCE.alone_s(2000, 19), abs=1e-4)
