@@ -20,7 +20,8 @@ class Ending(StrEnum):
 LEFT = (Ending.CANCELLED, Ending.SUPERSEDED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, which would cost three times as much: one is made of each request.
+@dataclass(slots=True, kw_only=True)
 class Observation:
     """One logical request; durations count from the moment it was sent.
 

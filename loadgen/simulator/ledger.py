@@ -52,23 +52,21 @@ class Ledger:
     paces: dict[float, Pace] = field(default_factory=dict)
     paced: dict[Ride, None] = field(default_factory=dict)
     promised: dict[Ride, Running] = field(default_factory=dict)
-    # Sums over steps of stretch · decode, stretch · kv and stretch · kv · step.
-    _decode_s: float = 0.0
-    _kv_s: float = 0.0
-    _kv_steps: float = 0.0
+    # Sums over steps of stretch and of stretch · step.
+    _stretches: float = 0.0
+    _stretched_steps: float = 0.0
 
     def note(self, step: Step, number: int, now: float, rides: Mapping[Sequence, Ride]) -> None:
         for pace in self.paces.values():
             pace.note(number, now)
         if now > self.until_s:
             return
-        time, stretch = self.step_time, self._stretch(step)
-        self._decode_s += stretch * time.decode_s
-        self._kv_s += stretch * time.kv_s
-        self._kv_steps += stretch * time.kv_s * number
+        stretch = self._stretch(step)
+        self._stretches += stretch
+        self._stretched_steps += stretch * number
         for sequence, tokens in step.chunks:
             if sequence in rides:
-                rides[sequence].used_s += stretch * time.prefill_s * tokens
+                rides[sequence].used_s += stretch * self.step_time.prefill_s * tokens
 
     def charge(self, step: Step, ends_at: float, sequence: Sequence, ride: Ride) -> None:
         """It leaves in the middle of a step, which goes on all the same."""
@@ -96,13 +94,12 @@ class Ledger:
         mean_s = (ends_at[1] - ends_at[0]) / (steps - 1) if steps > 1 else 0.0
         mean_s = max(mean_s, time.base_s + time.decode_s * running)
         stretch = mean_s / (mean_s - time.base_s) if mean_s > time.base_s else 0.0
-        self._decode_s += steps * stretch * time.decode_s
-        self._kv_s += steps * stretch * time.kv_s
-        self._kv_steps += steps * stretch * time.kv_s * (first + last) / 2
+        self._stretches += steps * stretch
+        self._stretched_steps += steps * stretch * (first + last) / 2
 
     def join(self, ride: Ride, number: int, now: float) -> None:
         """It decodes from here on."""
-        ride.joined = (number, self._decode_s, self._kv_s, self._kv_steps)
+        ride.joined = (number, self._stretches, self._stretched_steps)
         running = Running.of(ride.task, ride.tokens_before + 1 - number)
         if running is not None:
             self.promised[ride] = running
@@ -116,17 +113,20 @@ class Ledger:
 
     def part(self, ride: Ride, sequence: Sequence) -> None:
         """It decodes no longer: the end, or a preemption."""
-        joined, decode_s, kv_s, kv_steps = ride.joined
+        joined, stretches, stretched_steps = ride.joined
         if not joined:
             return
+        # In step n it holds that many tokens and n more.
         held = sequence.target_tokens - joined
-        ride.used_s += self._decode_s - decode_s
-        ride.used_s += held * (self._kv_s - kv_s) + self._kv_steps - kv_steps
+        stretched_tokens = held * (self._stretches - stretches)
+        stretched_tokens += self._stretched_steps - stretched_steps
+        ride.used_s += self.step_time.decode_s * (self._stretches - stretches)
+        ride.used_s += self.step_time.kv_s * stretched_tokens
         self.promised.pop(ride, None)
         if ride in self.paced:
             del self.paced[ride]
             self._judge_pace(ride)
-        ride.joined = (0, 0.0, 0.0, 0.0)
+        ride.joined = (0, 0.0, 0.0)
 
     def _judge_pace(self, ride: Ride) -> None:
         pace_s, ttft_s, joined = ride.pace_s, ride.task.promise.ttft_s, ride.joined[0]

@@ -29,7 +29,7 @@ class Ride:
     late_s: float = -math.inf
     used_s: float = 0.0
     tokens_before: int = 0
-    joined: tuple[int, float, float, float] = (0, 0.0, 0.0, 0.0)
+    joined: tuple[int, float, float] = (0, 0.0, 0.0)
     sequence: Sequence | None = None
     worker: int | None = None
     is_over: bool = False

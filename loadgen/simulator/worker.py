@@ -150,6 +150,8 @@ class Worker:
                 self.ledger.join(ride, self.batch.steps, now)
         if step.prefill_tokens:
             self.prefilled_at = now
+        if not step.finished:
+            return []
         return [self._finish(sequence) for sequence in step.finished if sequence in self.rides]
 
     def _keep_prefix(self, ride: Ride) -> None:

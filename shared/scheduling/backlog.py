@@ -29,12 +29,9 @@ class _Place:
     hopeless: Due | None
     doomed: Due | None
     work_s: float
+    # Its work while that can still keep a promise.
+    promised_s: float
     is_late: bool = False
-
-    def promised_s(self) -> float:
-        """Its work while that can still keep a promise."""
-        is_promised = self.task.latency_class is not LatencyClass.BATCH and not self.is_late
-        return self.work_s if is_promised else 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,7 +85,7 @@ class Backlog:
             self._by_hope.add(place.hopeless)
         self.queued[task.latency_class] += 1
         self.work_s[task.latency_class] += place.work_s
-        self._promised_s += place.promised_s()
+        self._promised_s += place.promised_s
 
     def remove(self, task_id: TaskId) -> Task | None:
         place = self._places.pop(task_id, None)
@@ -103,8 +100,9 @@ class Backlog:
             self._by_hope.remove(place.hopeless)
         self.queued[place.task.latency_class] -= 1
         self.work_s[place.task.latency_class] -= place.work_s
-        self._promised_s -= place.promised_s()
-        self._late_s -= place.work_s if place.is_late else 0.0
+        self._promised_s -= place.promised_s
+        if place.is_late:
+            self._late_s -= place.work_s
         return place.task
 
     def relegate(self, now: float) -> None:
@@ -114,8 +112,8 @@ class Backlog:
             place = self._places[task_id]
             self._order.remove(place.key)
             self._late.add(place.key)
-            self._promised_s -= place.promised_s()
-            place.is_late = True
+            self._promised_s -= place.promised_s
+            place.promised_s, place.is_late = 0.0, True
             self._late_s += place.work_s
 
     def heads(self) -> Iterator[Task]:
@@ -164,17 +162,17 @@ class Backlog:
         return int(self._order.bisect_left(self._key(task)))
 
     def _placed(self, task: Task) -> _Place:
+        useful_until = None if task.useful_s is None else task.received_at + task.useful_s
+        work_s = self.guard.work_s(task, self.cost)
         return _Place(
             task,
             self._key(task),
-            (
-                _instant(None if task.useful_s is None else task.received_at + task.useful_s),
-                task.id,
-            ),
+            (_instant(useful_until), task.id),
             (_instant(task.received_at), task.id),
             _due(self.guard.hopeless_at(task, self.cost), task.id),
             _due(self.guard.doomed_at(task, self.cost), task.id),
-            self.guard.work_s(task, self.cost),
+            work_s,
+            0.0 if task.latency_class is LatencyClass.BATCH else work_s,
         )
 
     def _key(self, task: Task) -> Key:

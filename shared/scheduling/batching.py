@@ -134,20 +134,20 @@ class Batch:
         """Plan and do one step; None when there is nothing to do."""
         preempted = self._make_room() if self._is_short_of_room() else ()
         decoded = len(self._decoding)
-        unprefilled = self.unprefilled_tokens
-        chunks, prefill_context, prefilled = self._prefill(
-            self.profile.chunk_tokens - decoded, may_admit=not preempted
-        )
-        prefill_tokens = unprefilled - self.unprefilled_tokens
-        if not decoded and not prefill_tokens:
+        chunks: tuple[tuple[Sequence, int], ...] = ()
+        joined: tuple[Sequence, ...] = ()
+        prefill_tokens = prefill_context = 0
+        if self.unprefilled_tokens:
+            budget = self.profile.chunk_tokens - decoded
+            chunks, prefill_context = self._prefill(budget, may_admit=not preempted)
+            prefill_tokens = sum([tokens for _, tokens in chunks])
+            joined = tuple([each for each, _ in chunks if not each.unprefilled_tokens()])
+        if not decoded and not chunks:
             return None
-        self.steps += 1
-        self.reserved_tokens += decoded
-        self._context_tokens += decoded
+        self.skip(1)
         kv_tokens = self._context_tokens
-        for sequence in prefilled:
+        for sequence in joined:
             self._join(sequence)
-        emitted = tuple(self._decoding)
         duration_s = self.profile.step_time.step_s(
             prefill_tokens=prefill_tokens,
             prefill_context=prefill_context,
@@ -160,9 +160,9 @@ class Batch:
             prefill_context=prefill_context,
             decoded=decoded,
             kv_tokens=kv_tokens,
-            chunks=tuple(chunks),
-            joined=tuple(prefilled),
-            emitted=emitted,
+            chunks=chunks,
+            joined=joined,
+            emitted=tuple(self._decoding),
             finished=self._finish(),
             preempted=preempted,
         )
@@ -184,10 +184,11 @@ class Batch:
         return Stretch(now, steps, first_s, time.kv_s * decoding)
 
     def skip(self, steps: int) -> None:
-        """Do quiet steps at once, without the final one."""
+        """Do steps in which nobody joins or finishes at once."""
+        tokens = steps * len(self._decoding)
         self.steps += steps
-        self.reserved_tokens += steps * len(self._decoding)
-        self._context_tokens += steps * len(self._decoding)
+        self.reserved_tokens += tokens
+        self._context_tokens += tokens
 
     def _wait(self, sequence: Sequence) -> None:
         sequence.prefilled_tokens = sequence.cached_tokens
@@ -213,27 +214,22 @@ class Batch:
 
     def _prefill(
         self, budget: int, *, may_admit: bool
-    ) -> tuple[list[tuple[Sequence, int]], int, list[Sequence]]:
-        """For those in prefill, then for newcomers: their chunks, context, who is through."""
-        context = 0
-        left = tokens = min(budget, self.unprefilled_tokens)
+    ) -> tuple[tuple[tuple[Sequence, int], ...], int]:
+        """For those in prefill, then for newcomers: their chunks, and Σ chunk · context."""
+        left, context = min(budget, self.unprefilled_tokens), 0
         chunks: list[tuple[Sequence, int]] = []
-        through: list[Sequence] = []
         begun = iter(tuple(self._prefilling))
         while left:
             sequence = next(begun, None) or (self._admitted() if may_admit else None)
             if sequence is None:
                 break
-            unprefilled = sequence.target_tokens - sequence.prefilled_tokens
-            chunk = min(left, unprefilled)
-            left -= chunk
+            chunk = min(left, sequence.unprefilled_tokens())
             chunks.append((sequence, chunk))
             context += chunk * sequence.prefilled_tokens
             sequence.prefilled_tokens += chunk
-            if chunk == unprefilled:
-                through.append(sequence)
-        self.unprefilled_tokens -= tokens - left
-        return chunks, context, through
+            self.unprefilled_tokens -= chunk
+            left -= chunk
+        return tuple(chunks), context
 
     def _admitted(self) -> Sequence | None:
         """The first of those that wait has its place now, when there is one."""

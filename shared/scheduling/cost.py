@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from shared.domain.task import LatencyClass, Task
@@ -13,7 +14,7 @@ _BELIEVED: Final = 50.0
 _LEAST_S: Final = 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """Predictions from one engine profile.
 
@@ -28,7 +29,7 @@ class Cost:
         first_s = self.first_token_s(task)
         if task.latency_class is LatencyClass.TTFT:
             return first_s
-        return first_s + task.prediction.output_tokens_p50 * self._paced_step_s()
+        return first_s + task.prediction.output_tokens_p50 * self._paced_step_s
 
     def first_token_s(self, task: Task, cached_tokens: int = 0) -> float:
         """From a start on an engine with nothing else to prefill, and the first tokens cached."""
@@ -38,7 +39,7 @@ class Cost:
         prefill_s = profile.prefill_s(prompt_tokens)
         if cached_tokens:
             prefill_s -= profile.prefill_s(cached_tokens)
-        return steps * self._paced_step_s() + prefill_s
+        return steps * self._paced_step_s + prefill_s
 
     def alone_s(self, task: Task) -> float:
         """As `promised_s`, on an engine with nothing else to do."""
@@ -65,7 +66,7 @@ class Cost:
     def needs_pace(self, task: Task, share: float) -> bool:
         """Would it be too slow with a step full of prompts for each token, a whole answer in this
         share of its promise?"""
-        promise, decoded_s = task.promise, task.prediction.output_tokens_p50 * self._full_step_s()
+        promise, decoded_s = task.promise, task.prediction.output_tokens_p50 * self._full_step_s
         if promise.e2e_s is not None:
             return decoded_s > share * promise.e2e_s
         if promise.ttft_s is None or promise.tpot_s is None:
@@ -79,8 +80,8 @@ class Cost:
         if task.latency_class is LatencyClass.TTFT or task.promise.e2e_s is None:
             return self.promised_s(task)
         tokens = task.prediction.output_tokens_p50
-        beside_s = min(share * task.promise.e2e_s, tokens * self._full_step_s())
-        return self.first_token_s(task) + max(beside_s, tokens * self._paced_step_s())
+        beside_s = min(share * task.promise.e2e_s, tokens * self._full_step_s)
+        return self.first_token_s(task) + max(beside_s, tokens * self._paced_step_s)
 
     def measured(self, step_time: StepTime) -> "Cost":
         """With an engine's own step time, unless that is nonsense."""
@@ -95,12 +96,14 @@ class Cost:
         prior_s = max(_LEAST_S, _usual_step_s(self.profile.step_time))
         return prior_s / _BELIEVED <= max(_LEAST_S, _usual_step_s(step_time)) <= prior_s * _BELIEVED
 
+    @cached_property
     def _paced_step_s(self) -> float:
         step = self.profile.step_time
         return step.base_s + step.decode_s * self.company
 
+    @cached_property
     def _full_step_s(self) -> float:
-        return self._paced_step_s() + self.profile.prefill_s(self.profile.chunk_tokens)
+        return self._paced_step_s + self.profile.prefill_s(self.profile.chunk_tokens)
 
 
 def pooled(costs: Sequence[Cost]) -> Cost:

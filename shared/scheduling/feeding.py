@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from shared.domain.task import Task
 from shared.scheduling.step_time import EngineProfile
@@ -12,8 +12,7 @@ from shared.scheduling.step_time import EngineProfile
 _EARLY_S: Final = 0.002
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineNow:
+class EngineNow(NamedTuple):
     """`prefill_tokens` are inside and not yet done; `step_s` is a recent average with prefill in
     it, `decode_step_s` what a step takes without, and `decoding_s` for how long there was none.
     `steps` it has done, as far as those who run count their tokens by them."""
@@ -50,8 +49,7 @@ class Running:
         return cls(task.received_at + promise.ttft_s, promise.tpot_s, tokens, ahead)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feeding:
+class Feeding(NamedTuple):
     """`enter` are places in the local backlog; without news, ask again after `again_s`."""
 
     enter: tuple[int, ...] = ()

@@ -57,7 +57,10 @@ class Guard:
 
     def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         try:
-            return tuple(map(_number, self.policy.rank(task, cost, pressure_s)))
+            rank = tuple(self.policy.rank(task, cost, pressure_s))
+            if any(map(math.isnan, rank)):
+                raise _Nonsense("NaN is before and after nothing")
+            return rank
         except Exception as error:  # noqa: BLE001
             return self._lapsed("rank", error, (_deadline_at(task),))
 

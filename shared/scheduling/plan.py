@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared.domain.task import Task, TaskId
 from shared.scheduling.backlog import Backlog
@@ -17,14 +16,12 @@ _DECLINED: Final = 64
 _CROWD_S: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(NamedTuple):
     task: Task
     worker: WorkerView
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """`expired`: those whose answer has become worthless; `shed`: those whom a start can only
     bring too late. Whoever is not named here waits, until `look_again_at` if nothing happens."""
 
@@ -125,13 +122,15 @@ class _Room:
             declined = 0
             gone.add(task.id)
             sent.append(Assignment(task=task, worker=worker))
-            if len(gone) == len(self._backlog):
+            if self._is_nobody_left(gone):
                 break
             self._occupy(worker, task)
             free = None
         return tuple(sent)
 
     def fill_late(self, gone: set[TaskId]) -> tuple[Assignment, ...]:
+        if self._is_nobody_left(gone):
+            return ()
         window_s = self._guard.late_window_s()
         waiting = self._backlog.latecomers()
         return self.fill(waiting, gone, window_s, only_idle=self._is_late_crowded)
@@ -141,13 +140,16 @@ class _Room:
 
         Whoever is open already was declined: only some change can help.
         """
-        if len(gone) == len(self._backlog):
+        if self._is_nobody_left(gone):
             return math.inf
         is_on_time = any(task.id not in gone for task in self._backlog.heads())
         window_s = self._guard.window_s() if is_on_time else self._guard.late_window_s()
         opens_at = self._fleet.opens_at(self._now, window_s)
         is_watched = self._is_late_crowded and self._fleet.is_open(self._now, math.inf)
         return min(opens_at, self._now + _CROWD_S) if is_watched else opens_at
+
+    def _is_nobody_left(self, gone: set[TaskId]) -> bool:
+        return len(gone) == len(self._backlog)
 
     def _worker_for(self, task: Task, free: Sequence[WorkerView]) -> WorkerView | None:
         """Nobody is declined for ever, whatever the policy says."""
