@@ -1,4 +1,4 @@
-"""Tokens go to the reply partition of the client's ingress: the first at once, later ones together.
+"""Tokens go to the reply partition of the client's ingress: the first text at once, more together.
 
 One ticker serves all attempts. How long a token may wait for others is a matter of the promise:
 whoever reads along sees 25 updates a second, whoever was promised a whole answer eight.
@@ -48,9 +48,10 @@ class TokenStream:
 
     async def push(self, piece: Piece) -> None:
         """Raises LeaseRanOut, TokensLost, Unavailable."""
-        is_first = self._note(piece)
+        self._note(piece)
         self.texts.append(piece.text)
         self.tokens += piece.tokens
+        is_first = not self.sequence and piece.text
         if is_first or piece.delta is not None or piece.finish_reason is not None:
             await self.flush(piece)
         else:
@@ -59,7 +60,8 @@ class TokenStream:
     async def flush(self, last: Piece) -> None:
         async with self.lock:
             self.sender.unsent.pop(self, None)
-            if not self.texts:
+            # A token may show nothing: half a character, or what could begin a stop string.
+            if not any(self.texts) and last.delta is None and last.finish_reason is None:
                 return
             self._check()
             message = self._message(last)
@@ -68,17 +70,15 @@ class TokenStream:
             self.sequence += 1
             self.sender.watch(self.run, await self.sender.bus.publish(message))
 
-    def _note(self, piece: Piece) -> bool:
-        """Keep what the attempt's end will tell; was this the first content?"""
-        run, now = self.run, self.sender.clock.now()
-        is_first = run.first_token_at is None and bool(piece.tokens or piece.text or piece.delta)
-        if is_first:
-            run.first_token_at = now
+    def _note(self, piece: Piece) -> None:
+        """Keep what the attempt's end will tell."""
+        run = self.run
         if piece.tokens or piece.text or piece.delta:
-            run.last_token_at = now
+            run.last_token_at = self.sender.clock.now()
+            if run.first_token_at is None:
+                run.first_token_at = run.last_token_at
         run.tokens += piece.tokens
         run.finish_reason, run.usage = piece.finish_reason, piece.usage
-        return is_first
 
     def _check(self) -> None:
         if self.sender.clock.monotonic() >= self.run.leased_until:
