@@ -19,7 +19,8 @@ from shared.telemetry import instruments, names
 
 log = logging.getLogger(__name__)
 
-# Every worker reports at least every 100 ms; one that is silent for this long runs nothing for us.
+# Every worker reports at least every 100 ms; one that nobody knows and that is silent for this long
+# runs nothing for us.
 _LISTEN_S = 0.5
 _CONNECT_WITHIN_S = 10.0
 
@@ -40,10 +41,15 @@ class _Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
+    """`awaited` are workers that lately ran something for us, by their names on the wire: they may
+    be silent for a lease, as at any other time."""
+
     queue: DeadlineQueue
     bus: Bus
     clock: Clock
     model: str
+    awaited: Set[str]
+    lease_s: float
 
     async def run(self, epoch: int, kept: Snapshot) -> Snapshot:
         """Accepted, minus ended, minus what workers say they run (their leases are adopted).
@@ -99,9 +105,11 @@ class Rebuild:
 
     async def _running(self) -> Mapping[TaskId, Lease]:
         leases: dict[TaskId, Lease] = {}
+        heard: set[str] = set()
 
         async def note(records: Sequence[Record[WorkerReported]]) -> None:
             for record in records:
+                heard.add(wire_name(record.message))
                 for running in record.message.tasks:
                     lease = self._lease(record.message, running)
                     known = leases.setdefault(running.task_id, lease)
@@ -114,20 +122,23 @@ class Rebuild:
         begun = asyncio.Event()
         listening = asyncio.create_task(self.bus.consume(subscription, note, caught_up=begun.set))
         try:
-            await self._listen(begun)
+            await self._listen(begun, heard)
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
         return leases
 
-    async def _listen(self, begun: asyncio.Event) -> None:
+    async def _listen(self, begun: asyncio.Event, heard: Set[str]) -> None:
         """Connecting takes its time; only from then on silence says something."""
         try:
             async with asyncio.timeout(_CONNECT_WITHIN_S):
                 await begun.wait()
         except TimeoutError as error:
             raise Unavailable("the reports of workers cannot be read") from error
+        began = self.clock.monotonic()
         await self.clock.sleep(_LISTEN_S)
+        while self.awaited - heard and self.clock.monotonic() - began < self.lease_s:
+            await self.clock.sleep(_LISTEN_S / 10)
 
     def _lease(self, report: WorkerReported, running: RunningTask) -> Lease:
         return Lease(

@@ -48,10 +48,19 @@ class Candidate:
 
 @dataclass(slots=True)
 class Standing:
-    """`is_ready`: it leads, or it knows that somebody else does."""
+    """`is_ready`: it leads, or it knows that somebody else does; `mirror`: of its last reign."""
 
     leads: asyncio.Event = field(default_factory=asyncio.Event)
     is_ready: bool = False
+    mirror: Mirror | None = None
+
+    def awaited(self, now: float, lease_s: float) -> frozenset[str]:
+        """Workers that ran something for us until now, as far as we know."""
+        if self.mirror is None:
+            return frozenset()
+        busy = (name for name, held in self.mirror.by_worker.items() if held)
+        is_silent = self.mirror.fleet.is_silent
+        return frozenset(name for name in busy if not is_silent(name, now, lease_s))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,6 +114,7 @@ class Throne:
             epoch = await self._new_epoch()
             snapshot = await self._opened(epoch)
             scheduler = await self._scheduler(snapshot)
+            self.standing.mirror = scheduler.mirror
             await scheduler.endings.resume(snapshot.endings)
             await scheduler.chains.resume(snapshot.answers)
             watch = Watch(
@@ -132,8 +142,14 @@ class Throne:
         snapshot = await self.queue.open(epoch)
         if snapshot.is_intact:
             return snapshot
+        lease_s = self.candidate.knobs.lease_s
         rebuild = Rebuild(
-            queue=self.queue, bus=self.bus, clock=self.clock, model=self.candidate.model
+            queue=self.queue,
+            bus=self.bus,
+            clock=self.clock,
+            model=self.candidate.model,
+            awaited=self.standing.awaited(self.clock.now(), lease_s),
+            lease_s=lease_s,
         )
         return await rebuild.run(epoch, snapshot)
 

@@ -92,6 +92,39 @@ async def test_a_rebuild_listens_only_from_when_it_hears() -> None:
         assert len(worker.mine()) == 1
 
 
+async def test_a_worker_silent_for_less_than_its_lease_keeps_its_task_when_redis_forgets() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        dispatched = await worker.take("t")
+        worker.streamed.add(dispatched.task.id)
+        await asyncio.sleep(0.5)
+
+        await worker.vanish()
+        pool.store.lose_everything()
+        await asyncio.sleep(2.5)
+        await worker.start()
+        await asyncio.sleep(8)
+
+        assert pool.outcomes() == {}
+        assert len(worker.mine()) == 1
+
+
+async def test_a_worker_that_died_with_the_memory_of_redis_is_not_waited_for_longer() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool, name="first").start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await worker.take("t")
+        await asyncio.sleep(0.5)
+
+        await worker.vanish()
+        pool.store.lose_everything()
+        second = await ScriptedWorker(pool=pool, name="second", admitted=1).start()
+        await second.take("t")
+
+        assert pool.outcomes() == {}
+
+
 async def test_a_new_leader_that_cannot_hear_yet_takes_nothing_away() -> None:
     async with Pool.open() as pool:
         worker = await ScriptedWorker(pool=pool).start()
