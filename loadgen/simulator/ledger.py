@@ -13,6 +13,7 @@ from loadgen.simulator.ride import Ride
 from shared.scheduling.batching import Sequence, Step
 from shared.scheduling.feeding import Running
 from shared.scheduling.step_time import StepTime
+from shared.scheduling.stretch import Stretch
 
 _LONG: Final = 1024
 
@@ -61,41 +62,39 @@ class Ledger:
             pace.note(number, now)
         if now > self.until_s:
             return
-        stretch = self._stretch(step)
-        self._stretches += stretch
-        self._stretched_steps += stretch * number
+        stretched = self._stretched(step.duration_s)
+        self._stretches += stretched
+        self._stretched_steps += stretched * number
         for sequence, tokens in step.chunks:
             if sequence in rides:
-                rides[sequence].used_s += stretch * self.step_time.prefill_s * tokens
+                rides[sequence].used_s += stretched * self.step_time.prefill_s * tokens
 
     def charge(self, step: Step, ends_at: float, sequence: Sequence, ride: Ride) -> None:
         """It leaves in the middle of a step, which goes on all the same."""
         if ends_at <= self.until_s:
             tokens = sum(tokens for each, tokens in step.chunks if each is sequence)
-            ride.used_s += self._stretch(step) * self.step_time.prefill_s * tokens
+            ride.used_s += self._stretched(step.duration_s) * self.step_time.prefill_s * tokens
 
-    def _stretch(self, step: Step) -> float:
+    def _stretched(self, step_s: float) -> float:
         """What a step took, of what all its tokens added to it."""
-        marginal_s = step.duration_s - self.step_time.base_s
-        return step.duration_s / marginal_s if marginal_s > 0 else 0.0
+        marginal_s = step_s - self.step_time.base_s
+        return step_s / marginal_s if marginal_s > 0 else 0.0
 
-    def note_quiet(self, steps: int, last: int, ends_at: tuple[float, float], running: int) -> None:
-        """So many steps up to number `last` that only decoded; when the first and last ended.
+    def note_stretch(self, stretch: Stretch, steps: int, last: int) -> None:
+        """So many steps of it, up to number `last`.
 
-        Steps grow longer while they only decode, so that no token between was later than both.
+        Steps grow longer while they only decode, so that no token was later than both the first's
+        and the last's.
         """
-        first = last - steps + 1
+        first, ended_at = last - steps + 1, stretch.ended_at(steps)
         for pace in self.paces.values():
-            pace.note(first, ends_at[0])
-            pace.note(last, ends_at[1])
-        if ends_at[1] > self.until_s or not steps:
+            pace.note(first, stretch.ended_at(1))
+            pace.note(last, ended_at)
+        if ended_at > self.until_s:
             return
-        time = self.step_time
-        mean_s = (ends_at[1] - ends_at[0]) / (steps - 1) if steps > 1 else 0.0
-        mean_s = max(mean_s, time.base_s + time.decode_s * running)
-        stretch = mean_s / (mean_s - time.base_s) if mean_s > time.base_s else 0.0
-        self._stretches += steps * stretch
-        self._stretched_steps += steps * stretch * (first + last) / 2
+        stretched = steps * self._stretched((ended_at - stretch.began_at) / steps)
+        self._stretches += stretched
+        self._stretched_steps += stretched * (first + last) / 2
 
     def join(self, ride: Ride, number: int, now: float) -> None:
         """It decodes from here on."""

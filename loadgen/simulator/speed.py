@@ -6,6 +6,7 @@ from typing import Protocol
 from shared.scheduling.batching import Step
 from shared.scheduling.fitting import Timing
 from shared.scheduling.step_time import StepTime
+from shared.scheduling.stretch import Stretch
 
 
 class Speed(Protocol):
@@ -36,4 +37,14 @@ def timing_of(step: Step) -> Timing:
         prefill_context=step.prefill_context,
         sequences=step.decoded,
         kv_tokens=step.kv_tokens,
+    )
+
+
+def timing_of_last(stretch: Stretch) -> Timing:
+    return Timing(
+        took_s=stretch.step_s(stretch.steps),
+        prefill_tokens=0,
+        prefill_context=0,
+        sequences=stretch.sequences,
+        kv_tokens=stretch.kv_tokens + stretch.steps * stretch.sequences,
     )

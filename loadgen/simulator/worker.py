@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from loadgen.simulator.ledger import Ledger
 from loadgen.simulator.ride import Ride
-from loadgen.simulator.speed import Speed, timing_of
+from loadgen.simulator.speed import Speed, timing_of, timing_of_last
 from shared.domain.task import TaskId
 from shared.scheduling.batching import Batch, Sequence, Step
 from shared.scheduling.feeding import EngineNow, Feeder
@@ -113,7 +113,7 @@ class Worker:
             return False
         done = min(stretch.ended_by(now), stretch.steps - 1)
         self._skip(stretch, done)
-        self.stretch = stretch._replace(steps=1)
+        self.stretch = stretch.step_after(done)
         if done + 1 == stretch.steps:
             return False
         self.turn += 1
@@ -122,13 +122,16 @@ class Worker:
 
     def end(self, now: float) -> list[Ride]:
         """Tokens come out; returns who got the last one."""
+        finished: tuple[Sequence, ...] = ()
         if self.stretch is not None:
-            self._skip(self.stretch, self.stretch.steps - 1)
+            finished = self._skip(self.stretch, self.stretch.steps)
+            if self.speed is not None:
+                self.speed.learn(timing_of_last(self.stretch))
             self.stretch = None
-            self.step = self.batch.next_step()
-        step = self.step
-        # Whoever was alone in a quiet step may have left.
-        return [] if step is None else self._deliver(step, now)
+        elif self.step is not None:
+            self._deliver(self.step, now)
+            finished = self.step.finished
+        return [self._finish(sequence) for sequence in finished if sequence in self.rides]
 
     def _begin_step(self, now: float) -> None:
         self.step = step = self.batch.next_step()
@@ -137,7 +140,7 @@ class Worker:
             for sequence in step.preempted:
                 self._interrupt(sequence)
 
-    def _deliver(self, step: Step, now: float) -> list[Ride]:
+    def _deliver(self, step: Step, now: float) -> None:
         self.step_s += _MEAN_WEIGHT * (step.duration_s - self.step_s)
         if self.speed is not None:
             self.speed.learn(timing_of(step))
@@ -150,24 +153,20 @@ class Worker:
                 self.ledger.join(ride, self.batch.steps, now)
         if step.prefill_tokens:
             self.prefilled_at = now
-        if not step.finished:
-            return []
-        return [self._finish(sequence) for sequence in step.finished if sequence in self.rides]
 
     def _keep_prefix(self, ride: Ride) -> None:
         if self.prefix_share and ride.arrival.session is not None:
             self.prefixes.room_tokens = self.profile.kv_capacity_tokens - self.batch.reserved_tokens
             self.prefixes.keep(ride.arrival.cut, ride.arrival.prompt_tokens)
 
-    def _skip(self, stretch: Stretch, steps: int) -> None:
+    def _skip(self, stretch: Stretch, steps: int) -> tuple[Sequence, ...]:
         if not steps:
-            return
-        first_at, last_at = stretch.ended_at(1), stretch.ended_at(steps)
-        running = self.batch.running
-        self.batch.skip(steps)
-        self.ledger.note_quiet(steps, self.batch.steps, (first_at, last_at), running)
-        mean_s = (last_at - stretch.began_at) / steps
+            return ()
+        finished = self.batch.skip(steps)
+        self.ledger.note_stretch(stretch, steps, self.batch.steps)
+        mean_s = (stretch.ended_at(steps) - stretch.began_at) / steps
         self.step_s = mean_s + (self.step_s - mean_s) * (1 - _MEAN_WEIGHT) ** steps
+        return finished
 
     def report(self, now: float) -> Report:
         self.reported_at = now

@@ -144,7 +144,7 @@ class Batch:
             joined = tuple([each for each, _ in chunks if not each.unprefilled_tokens()])
         if not decoded and not chunks:
             return None
-        self.skip(1)
+        self._decode(1)
         kv_tokens = self._context_tokens
         for sequence in joined:
             self._join(sequence)
@@ -180,11 +180,16 @@ class Batch:
         if not steps:
             return None
         time = self.profile.step_time
-        first_s = time.base_s + time.decode_s * decoding + time.kv_s * self._context_tokens
-        return Stretch(now, steps, first_s, time.kv_s * decoding)
+        kv_tokens = self._context_tokens
+        base_s = time.base_s + time.decode_s * decoding + time.kv_s * kv_tokens
+        return Stretch(now, steps, decoding, kv_tokens, base_s, time.kv_s * decoding)
 
-    def skip(self, steps: int) -> None:
-        """Do steps in which nobody joins or finishes at once."""
+    def skip(self, steps: int) -> tuple[Sequence, ...]:
+        """Do so many steps of a stretch at once; returns who got a last token in the final one."""
+        self._decode(steps)
+        return self._finish()
+
+    def _decode(self, steps: int) -> None:
         tokens = steps * len(self._decoding)
         self.steps += steps
         self.reserved_tokens += tokens
