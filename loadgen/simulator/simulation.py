@@ -207,8 +207,8 @@ class Simulation:
         else:
             self._cut(worker, now)
 
-    def _begin(self, worker: Worker, now: float) -> None:
-        has_changed = worker.begin(now)
+    def _begin(self, worker: Worker, now: float, *, has_changed: bool = False) -> None:
+        has_changed |= worker.begin(now)
         self._await_end(worker)
         if has_changed or (worker.waiting and now - worker.reported_at >= self.house.report_s):
             self._report_soon(worker, now)
@@ -227,16 +227,19 @@ class Simulation:
         finished = worker.end(now)
         for ride in finished:
             self._end(ride, Ending.ANSWERED, now)
-        if finished:
-            self._report_soon(worker, now)
-        self._begin(worker, now)
+        self._begin(worker, now, has_changed=bool(finished))
 
     def _report_soon(self, worker: Worker, now: float) -> None:
         """Changes shortly after one another share a report."""
         if worker.is_report_due:
             return
+        due_at = max(now, worker.reported_at + self.house.apart_s)
+        if due_at == now and not (self._events and self._events[0][0] <= now):
+            self._report(worker, now)
+            return
+        # What happens at the very same instant is in it, too.
         worker.is_report_due = True
-        self.at(max(now, worker.reported_at + self.house.apart_s), partial(self._report, worker))
+        self.at(due_at, partial(self._report, worker))
 
     def _report(self, worker: Worker, now: float) -> None:
         worker.is_report_due = False

@@ -218,9 +218,8 @@ class Worker:
 
     def _residual_s(self, now: float) -> float:
         tokens = self.batch.unprefilled_tokens
-        tokens += sum(
-            ride.arrival.prompt_tokens - self._cached_tokens(ride) for ride in self.waiting
-        )
+        for ride in self.waiting:
+            tokens += ride.arrival.prompt_tokens - self._cached_tokens(ride)
         under_way_s = 0.0
         if self.step is not None and (tokens or self.step.prefill_tokens):
             under_way_s = self.ends_at - now

@@ -1,10 +1,13 @@
 """Who came first? First come, first served, the workers in turn: what most servers do today."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from shared.domain.task import Task
 from shared.scheduling.cost import Cost
 from shared.scheduling.policy import Eager, Rank, WorkerView
+
+_served_at = attrgetter("served_at")
 
 
 class RoundRobin(Eager):
@@ -21,4 +24,4 @@ class RoundRobin(Eager):
         cost: Cost,
         pressure_s: float,
     ) -> WorkerView:
-        return min(free, key=lambda worker: worker.served_at)
+        return min(free, key=_served_at)
