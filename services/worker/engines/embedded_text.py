@@ -121,7 +121,8 @@ class Vocabulary:
         """Its tokens, never none, and in which word each lies; marks lie in none."""
         # What no encoding can hold is no code either; the door refuses it, an engine replaces it.
         valid = text.encode(errors="replace").decode()
-        encoding = self._tokenizer.encode(valid, add_special_tokens=False)
+        # Unlike `encode` it lets other threads run meanwhile.
+        (encoding,) = self._tokenizer.encode_batch([valid], add_special_tokens=False)
         return (encoding.ids, encoding.word_ids) if encoding.ids else ([self.end], [None])
 
     def _letters(self, tokens: Sequence[int]) -> bytes:
