@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import product
-from multiprocessing import get_context
 from typing import Final
 
+from loadgen.parallel import as_done
 from loadgen.simulator.playing import Scene, play_with
 from shared.scheduling.policies.cato import Cato
 
@@ -42,16 +41,11 @@ class Ablated:
 
 def ablate(scenes: Sequence[Scene], *, processes: int) -> Iterator[Ablated]:
     """Each part in each scene, as they are done."""
-    plays = list(product(scenes, PARTS))
-    if processes == 1:
-        yield from (_without(scene, part) for scene, part in plays)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(_without, scene, part) for scene, part in plays]
-        yield from (each.result() for each in as_completed(running))
+    return as_done(_without, product(scenes, PARTS), processes=processes)
 
 
-def _without(scene: Scene, part: str) -> Ablated:
+def _without(play: tuple[Scene, str]) -> Ablated:
+    scene, part = play
     figures = play_with(scene, PARTS[part], scene.workload()).figures
     return Ablated(
         part=part,

@@ -1,14 +1,13 @@
 """Chains under one promise against the same chains under others, on the same arrivals."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain
-from multiprocessing import get_context
 from typing import Final
 
 from loadgen.bound.upper_bound import upper_bound
+from loadgen.parallel import as_done
 from loadgen.report.figures import Figures
 from loadgen.report.observation import Observation
 from loadgen.report.tally import figures_of
@@ -60,12 +59,7 @@ def compare_chains(
     stage: Sequence[Scene], *, processes: int, bounded: bool
 ) -> Iterator[list[ChainRow]]:
     """The rows of each scene, as they are done; `bounded` needs the extra `load`."""
-    if processes == 1:
-        yield from (rows_of(scene, bounded=bounded) for scene in stage)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(rows_of, scene, bounded=bounded) for scene in stage]
-        yield from (each.result() for each in as_completed(running))
+    return as_done(partial(rows_of, bounded=bounded), stage, processes=processes)
 
 
 def rows_of(scene: Scene, *, bounded: bool = False) -> list[ChainRow]:

@@ -1,14 +1,14 @@
 """Policies are compared on the same arrivals, seed by seed: only paired differences are small."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
-from multiprocessing import get_context
 
 from loadgen.bound.hindsight import hindsight
 from loadgen.bound.promised import is_counted
 from loadgen.bound.upper_bound import upper_bound
+from loadgen.parallel import as_done
 from loadgen.report.figures import Figures, KindFigures
 from loadgen.simulator.playing import Played, Scene, is_infeasible, play
 from loadgen.workloads.arrival import Arrival
@@ -108,17 +108,8 @@ def compare(
     stage: Sequence[Scene], policies: Sequence[str], *, processes: int, steps: int | None
 ) -> Iterator[list[Compared]]:
     """One list for each scene, as they are done. `steps` of hindsight; None leaves limits out."""
-    if processes == 1:
-        yield from (compare_in(scene, policies, steps=steps) for scene in stage)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(compare_in, scene, policies, steps=steps) for scene in stage]
-        try:
-            for done in as_completed(running):
-                yield done.result()
-        finally:
-            for each in running:
-                each.cancel()
+    play_all = partial(compare_in, policies=policies, steps=steps)
+    return as_done(play_all, stage, processes=processes)
 
 
 def compare_in(

@@ -5,14 +5,13 @@ equal promises.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from multiprocessing import get_context
 from statistics import mean
 from typing import Final
 
+from loadgen.parallel import as_done
 from loadgen.simulator.scaling import Shift, play_scaled
 from loadgen.workloads.arrival import Arrival
 
@@ -72,17 +71,7 @@ def completed(rows: Iterable[ScaleRow], loads_s: Sequence[float]) -> list[ScaleR
 
 def scale(wanted: Sequence[Trial], *, processes: int) -> Iterator[ScaleRow]:
     """As they are done."""
-    if processes == 1:
-        yield from map(played, wanted)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(played, trial) for trial in wanted]
-        try:
-            for done in as_completed(running):
-                yield done.result()
-        finally:
-            for each in running:
-                each.cancel()
+    return as_done(played, wanted, processes=processes)
 
 
 def played(trial: Trial) -> ScaleRow:
