@@ -10,6 +10,9 @@ from deploy.models.corpus import Document, is_held_out, standard_library
 from deploy.models.evaluate import Infill, Share, infills, row
 from deploy.models.holes import rest_of_line
 from deploy.models.ngram import NGrams
+from deploy.models.step_times import fitted, steps
+from shared.scheduling.fitting import Timing
+from shared.scheduling.step_time import StepTime
 
 TEXT = "import os\n\ndef f(path):\n    return os.path.join(path)\n"
 
@@ -86,3 +89,25 @@ def test_shares_have_wilsons_interval() -> None:
 
     assert low == pytest.approx(0.2553, abs=5e-5)
     assert high == pytest.approx(0.3662, abs=5e-5)
+
+
+def test_step_times_that_follow_the_formula_are_found_again() -> None:
+    true = StepTime(base_s=2e-3, prefill_s=5e-5, attention_s=4e-8, decode_s=1e-4, kv_s=2e-7)
+    timings = [
+        Timing(
+            took_s=true.step_s(
+                prefill_tokens=step.chunk_tokens,
+                prefill_context=step.chunk_tokens * read,
+                sequences=len(step.decoding),
+                kv_tokens=step.kv_tokens(),
+            ),
+            prefill_tokens=step.chunk_tokens,
+            prefill_context=step.chunk_tokens * read,
+            sequences=len(step.decoding),
+            kv_tokens=step.kv_tokens(),
+        )
+        for step in steps()
+        for read in [step.prefilling.cached if step.prefilling else 0]
+    ]
+
+    assert fitted(timings).coefficients() == pytest.approx(true.coefficients())
