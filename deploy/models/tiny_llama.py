@@ -50,14 +50,14 @@ def write_tokenizer(folder: Path) -> dict[str, int]:
     return known
 
 
-def write_model(folder: Path, vocabulary: dict[str, int]) -> None:
+def write_model(folder: Path, vocabulary: dict[str, int], *, layers: int = 2) -> None:
     torch.manual_seed(_SEED)
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(vocabulary),
             hidden_size=128,
             intermediate_size=256,
-            num_hidden_layers=2,
+            num_hidden_layers=layers,
             num_attention_heads=4,
             num_key_value_heads=2,
             max_position_embeddings=CONTEXT_TOKENS,
