@@ -2,7 +2,7 @@
 
 Cache-aware routers hash each block of a prompt, thousands of numbers for a long one. Here one
 number stands for each of a few beginnings, each a quarter longer than the one before, so that at
-most a fifth of what two prompts share goes unseen and a record grows by 200 bytes at most.
+most a fifth of what two prompts share goes unseen and a record grows by some 200 bytes at most.
 """
 
 from collections.abc import Iterable

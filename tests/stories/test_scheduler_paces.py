@@ -13,16 +13,19 @@ _SECOND = 25_000  # tokens that the reference engine prefills in a second
 _DISPATCH_S = 0.003
 
 
+async def _submit_two(pool: Pool) -> None:
+    now = pool.clock.now()
+    first, second = (
+        a_task(name, received_at=now + n, ttft_s=100, prompt_tokens=_SECOND // 20)
+        for n, name in enumerate(("first", "second"))
+    )
+    await pool.submit(first, second)
+
+
 async def test_a_worker_is_sent_its_next_task_when_it_has_nearly_prefilled_the_last() -> None:
     async with Pool.open(policy="cato") as pool:
         worker = await ScriptedWorker(pool=pool).start()
-        now = pool.clock.now()
-        first, second = (
-            a_task(name, received_at=now + n, ttft_s=100, prompt_tokens=_SECOND // 20)
-            for n, name in enumerate(("first", "second"))
-        )
-
-        await pool.submit(first, second)
+        await _submit_two(pool)
         await pool.until(lambda: len(worker.mine()) == 1, within_s=1, saying="the first is sent")
         sent_at = pool.clock.now()
         await pool.until(lambda: len(worker.mine()) == 2, within_s=1, saying="the second is sent")
@@ -34,13 +37,7 @@ async def test_a_worker_is_sent_its_next_task_when_it_has_nearly_prefilled_the_l
 async def test_a_dispatch_that_takes_twice_as_long_still_finds_its_worker_busy() -> None:
     async with Pool.open(policy="cato") as pool:
         worker = await ScriptedWorker(pool=pool).start()
-        now = pool.clock.now()
-        first, second = (
-            a_task(name, received_at=now + n, ttft_s=100, prompt_tokens=_SECOND // 20)
-            for n, name in enumerate(("first", "second"))
-        )
-
-        await pool.submit(first, second)
+        await _submit_two(pool)
         await pool.until(lambda: len(worker.mine()) == 2, within_s=1, saying="both are sent")
 
         sent, next_sent = (each.dispatched_at for each in worker.mine())
