@@ -20,7 +20,7 @@ from shared.domain.errors import Unavailable
 from shared.domain.task import TaskId
 from shared.messages.bus import Bus, Position
 from shared.messages.catalogue import TaskCancelled, TaskSubmitted
-from shared.messages.topics import MAX_RECORD_BYTES
+from shared.messages.topics import MAX_BODY_BYTES, MAX_RECORD_BYTES
 from shared.tasks.chain import MOST_KEPT_BYTES
 from shared.telemetry import names
 from shared.telemetry.tracing import record_span
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 _RETRY_AFTER_S: Final = 1.0
 # Numbers may grow when they are written again (1e9); below this no body can outgrow a record.
 _SURELY_FITS_BYTES: Final = MAX_RECORD_BYTES // 4
-# Later messages about the task carry its body too, and more facts beside it.
-_HEADROOM_BYTES: Final = 32 * 1024
 _LAST_WORDS_S: Final = 2.0
 _WATCH_S: Final = 0.05
 
@@ -205,7 +203,6 @@ def new_task_id() -> TaskId:
 def _check_size(asked: Asked, submitted: TaskSubmitted) -> None:
     if asked.size_bytes <= _SURELY_FITS_BYTES:
         return
-    room = MAX_RECORD_BYTES - _HEADROOM_BYTES
     size_bytes = len(submitted.encode())
-    if size_bytes > room:
-        raise too_large(size_bytes, room)
+    if size_bytes > MAX_BODY_BYTES:
+        raise too_large(size_bytes, MAX_BODY_BYTES)

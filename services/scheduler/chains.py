@@ -15,12 +15,12 @@ from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, Prediction, Promise, Step, Task, TaskId
 from shared.messages.body import Body, ChatMessage
 from shared.messages.catalogue import AttemptEnded
+from shared.messages.topics import MAX_BODY_BYTES
 from shared.scheduling.chains import Journey, Split, resplit, stage_cost_s
 from shared.scheduling.queue import DeadlineQueue, Entry, Put
 from shared.tasks import TASKS
 from shared.tasks.chain import (
     MOST_KEPT_BYTES,
-    MOST_PROMPT_BYTES,
     Chain,
     given_of,
     likelihood,
@@ -153,14 +153,6 @@ class Chains:
         """Those branches that have no answer, and neither wait nor run."""
         done = answers.complete(body.stages)
         prompts = _plan_of(body).prompts(stage, done)
-        longest_bytes = max(len(prompt.encode("utf-8", "replace")) for prompt in prompts)
-        if longest_bytes > MOST_PROMPT_BYTES:
-            await self._refuse(
-                chain,
-                f"the prompt of step {body.stages[stage].name!r} has {longest_bytes} bytes; "
-                f"at most {MOST_PROMPT_BYTES}",
-            )
-            return
         living, over = self._mirror.links.steps_of(chain.id), answers.of_stage(stage)
         like = self._like(chain, body, stage, done)
         entries = [
@@ -171,7 +163,16 @@ class Chains:
             for branch, prompt in enumerate(prompts)
             if branch not in over and _step_id(chain, stage, branch) not in living
         ]
-        await self._put(chain, entries)
+        # As it is encoded: what no record holds could never be sent.
+        longest_bytes = max((len(entry.body) for entry in entries), default=0)
+        if longest_bytes > MAX_BODY_BYTES:
+            await self._refuse(
+                chain,
+                f"the request of step {body.stages[stage].name!r} has {longest_bytes} bytes; "
+                f"at most {MAX_BODY_BYTES}",
+            )
+        else:
+            await self._put(chain, entries)
 
     async def _put(self, chain: Task, entries: Sequence[Entry]) -> None:
         links = self._mirror.links

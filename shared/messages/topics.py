@@ -27,6 +27,8 @@ from shared.messages.pool import (
 # 256 KiB of control characters are 1.6 MB of JSON. Brokers must take this and a batch's own head.
 MAX_RECORD_BYTES: Final = 2 * 1024 * 1024
 MAX_BATCH_BYTES: Final = MAX_RECORD_BYTES + 64 * 1024
+# Of a body as it is encoded: each message about its task has more facts beside it.
+MAX_BODY_BYTES: Final = MAX_RECORD_BYTES - 32 * 1024
 
 # A reader asks for every partition in each fetch, and Python spells each one out: with 32 of
 # them four hops take 1 ms more than with 8, and each costs 20 µs of CPU a fetch.

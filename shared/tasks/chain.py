@@ -14,8 +14,6 @@ MOST_BRANCHES: Final = 64
 MOST_STEPS: Final = 256
 MOST_OUTPUT_BYTES: Final = 256 * 1024
 MOST_KEPT_BYTES: Final = 1024 * 1024
-# Beside a prompt of this size a record still has room for its JSON and the facts of its task.
-MOST_PROMPT_BYTES: Final = 1024 * 1024
 
 GIVEN: Final = ("input", "code", "instruction", "language", "target_language")
 PREVIOUS: Final = "previous"

@@ -9,7 +9,17 @@ from shared.messages.catalogue import TaskDispatched, TaskEnded
 from shared.telemetry import names
 from shared.telemetry.tracing import Memory, keep_spans
 from tests.builders import a_task
-from tests.stories.chains import CODE, DRAFT, PARTS, REPAIR, SUMMARY, WHOLE, begin, ended
+from tests.stories.chains import (
+    CODE,
+    DRAFT,
+    PARTS,
+    REPAIR,
+    SUMMARY,
+    WHOLE,
+    a_stage,
+    begin,
+    ended,
+)
 from tests.stories.scheduling import Pool, ScriptedWorker, revoked
 
 
@@ -188,6 +198,18 @@ async def test_more_than_can_be_kept_ends_the_chain_with_a_plain_word() -> None:
         assert ending.outcome is Outcome.FAILED
         assert ending.is_refused
         assert "1200000 bytes, and 1048576 are kept" in (ending.error or "")
+
+
+async def test_a_step_that_no_record_can_hold_ends_its_chain_and_nothing_else() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await begin(pool, a_stage("loud", "{item}" * 5, over=("\x01" * 100_000,)))
+        ending = await ended(pool)
+        await pool.submit(a_task("other", received_at=pool.clock.now(), ttft_s=5.0))
+
+        assert ending.is_refused
+        assert "the request of step 'loud' has 3000" in (ending.error or "")
+        assert await worker.take("other")
 
 
 async def test_every_step_is_in_the_trace_of_its_chain() -> None:
