@@ -109,7 +109,7 @@ def _delta(piece: Piece) -> str:
         return f'{{"content":{json.dumps(piece.text)}}}' if piece.text else "{}"
     if not piece.text:
         return piece.delta
-    return json.dumps({"content": piece.text, **joined([piece.delta])})
+    return json.dumps({"content": piece.text, **json.loads(piece.delta)})
 
 
 def _message(text: str, deltas: Iterable[str]) -> dict[str, JsonValue]:

@@ -167,6 +167,21 @@ async def test_tool_calls_add_up() -> None:
         assert message["content"] is None  # type: ignore[index,call-overload]
 
 
+async def test_a_streamed_tool_call_keeps_its_place_beside_text() -> None:
+    async with House.open() as house:
+        body = {**CHAT, "tools": [{"a": 1}], "stream": True}
+        asking = house.client.start("POST", "/v1/chat/completions", body)
+        call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "f"}}
+
+        delta = json.dumps({"tool_calls": [call]})
+        task = await house.task()
+        await house.say(task, "Let me see.", delta=delta, finish=FinishReason.TOOL_CALLS)
+        await asking.done()
+
+        chunk = json.loads(asking.events()[-2])
+        assert chunk["choices"][0]["delta"] == {"content": "Let me see.", "tool_calls": [call]}
+
+
 async def test_the_last_piece_ends_the_answer_before_the_task_is_settled() -> None:
     async with House.open() as house:
         asking = house.client.start("POST", "/v1/completions", HELLO)
