@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 TaskId = NewType("TaskId", str)
 
 # A task without a deadline is ordered as if it had this one, so that it is never last for ever.
-PATIENCE_S = 600.0
+PATIENCE_S: Final = 600.0
 
 # Source code in the vocabularies of present code models; text in Chinese is close to it in bytes.
 BYTES_PER_TOKEN = 3.3

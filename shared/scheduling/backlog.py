@@ -118,11 +118,13 @@ class Backlog:
 
     def heads(self) -> Iterator[Task]:
         """Who can still be on time, in the policy's order. Do not change the backlog meanwhile."""
-        return (self._places[task_id].task for _, task_id in self._order)
+        for _, task_id in self._order:
+            yield self._places[task_id].task
 
     def latecomers(self) -> Iterator[Task]:
         """Who can only be late, in the same order."""
-        return (self._places[task_id].task for _, task_id in self._late)
+        for _, task_id in self._late:
+            yield self._places[task_id].task
 
     def worthless(self, now: float) -> tuple[Task, ...]:
         """Those whose answer nobody would want any more, the longest worthless first."""
@@ -138,10 +140,10 @@ class Backlog:
 
     def older_than(self, received_at: float) -> Iterator[Task]:
         """Those received before that instant, oldest first; costs only what is walked."""
-        if not _is_due(self._by_age, received_at):
-            return iter(())
-        old = takewhile(lambda each: each[0] < received_at, self._by_age)
-        return (self._places[task_id].task for _, task_id in old)
+        for instant, task_id in self._by_age:
+            if not instant < received_at:
+                return
+            yield self._places[task_id].task
 
     def promised(self, now: float) -> Iterator[tuple[float, float]]:
         """Those who can still be on time: in how many seconds they are due, and their work."""

@@ -15,7 +15,7 @@ _WINDOW_S: Final = 1.0
 # Promises of a few seconds even out what comes within about so many windows.
 _EVENED: Final = 5
 # From following every minute to knowing only the mean (time constants of averages).
-_SPANS_S: Final = (15.0, 60.0, 240.0, 960.0)
+_SPANS_S: Final[tuple[float, ...]] = (15.0, 60.0, 240.0, 960.0)
 _ERRORS_SPAN_S: Final = 900.0
 # After a silence this long, or a clock that went back, nothing learned before is worth keeping.
 _FORGET_AFTER_S: Final = 3600.0

@@ -1,0 +1,1 @@
+"""The simulator that `make fast` compiles."""
