@@ -76,6 +76,8 @@ class Fleet:
     first: int = 0
     watched_since: float = math.inf
     seats: dict[str, Seat] = field(default_factory=dict)
+    # Seats of workers that live anew, until what they held was taken back.
+    over: set[str] = field(default_factory=set)
 
     def hear(self, report: WorkerReported, now: float) -> Seat | None:
         """Seat the worker, keeping the partition it says it has if nobody else sits there.
@@ -85,6 +87,7 @@ class Fleet:
         name = wire_name(report)
         seat = self.seats.get(name)
         if seat is None:
+            self.over.update(self._former_lives(report))
             partition = self._partition_for(report)
             if partition is None:
                 return None
@@ -100,17 +103,16 @@ class Fleet:
             newest = max(other.served_at for other in self.seats.values())
             seat.served_at = max(at, newest + 1e-6)
 
-    def former_lives(self, report: WorkerReported) -> Iterator[str]:
-        """Earlier incarnations of this worker, which cannot be alive any more."""
-        for name, seat in self.seats.items():
-            same = seat.report.worker == report.worker
-            if same and seat.report.incarnation != report.incarnation:
-                yield name
+    def leave(self, name: str) -> None:
+        """Its seat is free."""
+        self.seats.pop(name, None)
+        self.over.discard(name)
 
     def listening(self, now: float, within_s: float) -> Iterator[Seat]:
         """Those that may be sent work: heard lately, seated where they read, and not draining."""
         for seat in self.seats.values():
-            is_ready = seat.report.to_partition == seat.to_partition and not seat.report.draining
+            is_here = seat.report.to_partition == seat.to_partition and seat.name not in self.over
+            is_ready = is_here and not seat.report.draining
             if is_ready and now - seat.heard_at <= within_s:
                 yield seat
 
@@ -119,6 +121,10 @@ class Fleet:
         told = [seat.report.context_tokens for seat in self.seats.values()]
         known = [tokens for tokens in told if tokens is not None]
         return max(known) if known and len(known) == len(told) else None
+
+    def is_gone(self, name: str, now: float, for_s: float) -> bool:
+        """It has been silent for so long, or lives anew under another name."""
+        return name in self.over or self.is_silent(name, now, for_s)
 
     def is_silent(self, name: str, now: float, for_s: float) -> bool:
         seat = self.seats.get(name)
@@ -131,6 +137,12 @@ class Fleet:
             self.watched_since = now
         for seat in self.seats.values():
             seat.heard_at = min(seat.heard_at, now)
+
+    def _former_lives(self, report: WorkerReported) -> Iterator[str]:
+        """Earlier incarnations of this worker, which cannot be alive any more."""
+        for name, seat in self.seats.items():
+            if seat.report.worker == report.worker:
+                yield name
 
     def _partition_for(self, report: WorkerReported) -> int | None:
         taken = {seat.to_partition for seat in self.seats.values()}

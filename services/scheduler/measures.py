@@ -3,9 +3,9 @@
 import logging
 from dataclasses import dataclass, field
 
-from shared.domain.task import Task
+from shared.domain.task import LatencyClass, Task
 from shared.messages.catalogue import AttemptEnded, TaskEnded
-from shared.messages.pool import BacklogReported
+from shared.messages.pool import BacklogReported, ClassBacklog
 from shared.scheduling.guard import Guard
 from shared.tasks import TASKS
 from shared.telemetry import instruments, names
@@ -65,6 +65,21 @@ class Measures:
         instruments.slots.set(report.slots, model)
         instruments.workers_needed.set(report.needed or 0, model)
         self.promises.report(report.at, self.model)
+
+    def rest(self) -> None:
+        """Who leads no more knows of nothing, so that the largest of all values is the leader's."""
+        nothing = BacklogReported(
+            model=self.model,
+            epoch=-1,
+            at=0.0,
+            workers=0,
+            slots=0,
+            queued_bytes=0,
+            is_full=False,
+            classes={latency_class: ClassBacklog() for latency_class in LatencyClass},
+        )
+        self.holds(nothing, running=0)
+        self.workers(listening=0, silent=0, draining=0)
 
     def workers(self, *, listening: int, silent: int, draining: int) -> None:
         states = {"listening": listening, "silent": silent, "draining": draining}

@@ -118,7 +118,7 @@ class Mirror:
 
     def dismiss(self, worker: str) -> None:
         """It holds nothing any more, and is gone."""
-        self.fleet.seats.pop(worker, None)
+        self.fleet.leave(worker)
         if not self.by_worker[worker]:
             del self.by_worker[worker]
             self.unheard.pop(worker, None)

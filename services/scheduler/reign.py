@@ -102,6 +102,7 @@ class Throne:
         finally:
             self.standing.leads.clear()
             instruments.leadership.set(0, {names.MODEL: self.candidate.model})
+            Measures(model=self.candidate.model).rest()
 
     async def _resign(self) -> None:
         with contextlib.suppress(Unavailable):
@@ -195,6 +196,7 @@ class Throne:
         yield scheduler.chains.keep_checking()
         yield scheduler.chains.keep_checking()
         yield watch.keep()
+        yield watch.keep_slowly()
 
     async def _read(
         self,

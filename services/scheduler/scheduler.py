@@ -84,8 +84,6 @@ class Scheduler:
             report = record.message
             if report.model != self.measures.model:
                 continue
-            for former in tuple(self.mirror.fleet.former_lives(report)):
-                await self.abandon(former)
             seat = self.mirror.fleet.hear(report, self._now())
             if seat is None:
                 log.error("no dispatch partition is free", extra={"worker": report.worker})

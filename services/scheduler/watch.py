@@ -19,7 +19,7 @@ from shared.telemetry import instruments
 log = logging.getLogger(__name__)
 
 _BEAT_S = 0.1
-_SLOW_BEATS = 10  # once a second
+_SLOW_BEAT_S = 1.0
 _RESEND_AFTER_S = 0.3
 # Each carries the whole prompt, and a worker that is slow to read needs no more of them.
 _RESEND_EVERY_S = 1.0
@@ -47,14 +47,25 @@ class Watch:
     gone_since: dict[ReplyAddress, float] = field(default_factory=dict)
 
     async def keep(self) -> None:
-        """Beats until cancelled; raises Deposed when the store was lost and must be rebuilt."""
-        beat = 0
+        """What cannot wait, beat by beat until cancelled."""
         while True:
             await self._pause()
-            beat += 1
-            for duty in self._slow_duties() if beat % _SLOW_BEATS == 0 else ():
+            for duty in (self._take_back_from_the_silent, self._chase_dispatches, self._report):
                 await self._attempt(duty)
-            for duty in self._quick_duties():
+
+    async def keep_slowly(self) -> None:
+        """Beside it what asks Kafka or Redis, which may take long to answer; until cancelled.
+
+        Raises Deposed when the store was lost and must be rebuilt.
+        """
+        while True:
+            await self.scheduler.endings.clock.sleep(_SLOW_BEAT_S)
+            for duty in (
+                self._check_store,
+                self._cancel_for_vanished_clients,
+                self._mark_low_water,
+                self._count_workers,
+            ):
                 await self._attempt(duty)
 
     async def _pause(self) -> None:
@@ -73,17 +84,6 @@ class Watch:
         except Unavailable as error:
             log.warning("duty postponed", extra={"duty": duty.__name__, "reason": str(error)})
 
-    def _quick_duties(self) -> tuple[Duty, ...]:
-        return self._take_back_from_the_silent, self._chase_dispatches, self._report
-
-    def _slow_duties(self) -> tuple[Duty, ...]:
-        return (
-            self._check_store,
-            self._cancel_for_vanished_clients,
-            self._mark_low_water,
-            self._count_workers,
-        )
-
     async def _check_store(self, _: float) -> None:
         if not await self.scheduler.queue.is_intact():
             raise Deposed("the store has lost its memory: lead again, and rebuild it from Kafka")
@@ -99,7 +99,7 @@ class Watch:
     async def _take_back_from_the_silent(self, now: float) -> None:
         mirror, knobs = self.scheduler.mirror, self.scheduler.knobs
         for worker in {*mirror.by_worker, *mirror.fleet.seats}:
-            if mirror.fleet.is_silent(worker, now, knobs.lease_s):
+            if mirror.fleet.is_gone(worker, now, knobs.lease_s):
                 log.warning("worker lost", extra={"worker": worker})
                 instruments.expired_leases.add(len(mirror.by_worker[worker]))
                 await self.scheduler.abandon(worker)
@@ -147,10 +147,11 @@ class Watch:
         bus = self.scheduler.bus
         for latency_class in LatencyClass:
             topic = TaskClassified.topic_of(latency_class)
+            # Asked first: whatever comes before the answer does is in the mirror by then.
+            read = await bus.committed(topic, consumer_group(self.model))
             oldest = self.scheduler.mirror.low_water(topic)
             if oldest is None:
                 return
-            read = await bus.committed(topic, consumer_group(self.model))
             marks = {partition: oldest.get(partition, read[partition]) for partition in read}
             if marks:
                 await bus.commit(topic, low_water_group(self.model), marks)

@@ -31,10 +31,12 @@ class LeapingClock(LoopClock):
 
 
 class OutageBus(MemoryBus):
-    """Takes no message of the kind that is `away`; readers of some kinds are slow to connect."""
+    """Takes no message of the kind that is `away`; readers of some kinds are slow to connect, and
+    committed offsets slow to be told."""
 
     away: type[Message] | None = None
     connects_after_s: Mapping[type[Message], float] = MappingProxyType({})
+    offsets_after_s = 0.0
 
     async def consume(
         self,
@@ -45,6 +47,10 @@ class OutageBus(MemoryBus):
     ) -> None:
         await asyncio.sleep(self.connects_after_s.get(subscription.message, 0.0))
         await super().consume(subscription, handle, caught_up=caught_up)
+
+    async def committed(self, topic: str, group: str) -> Mapping[int, int]:
+        await asyncio.sleep(self.offsets_after_s)
+        return await super().committed(topic, group)
 
     async def publish(self, message: Message) -> Awaitable[Position]:
         if self.away is not None and isinstance(message, self.away):

@@ -2,11 +2,15 @@
 
 import asyncio
 
-from services.scheduler.watch import consumer_group
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from services.scheduler.watch import consumer_group, low_water_group
 from shared.domain.outcome import Outcome
 from shared.domain.task import LatencyClass, TaskId
 from shared.messages.catalogue import AttemptEnded, TaskClassified, TaskRevoked
-from shared.messages.pool import LeaderElected, WorkerReported
+from shared.messages.pool import BacklogReported, LeaderElected, WorkerReported
+from shared.telemetry.service import use_service
 from tests.builders import a_task
 from tests.stories.scheduling import Pool, ScriptedWorker, revoked
 
@@ -205,6 +209,69 @@ async def test_the_loss_of_redis_is_noticed_while_other_duties_fail() -> None:
         pool.store.lose_everything()
 
         await pool.until(lambda: worker.mine()[-1].fence.epoch > 0, within_s=5, saying="a new try")
+
+
+async def test_whoever_asks_how_long_to_wait_is_told_so_while_kafka_is_slow_with_offsets() -> None:
+    async with Pool.open() as pool:
+        pool.bus.offsets_after_s = 30
+        await asyncio.sleep(10)
+
+        assert pool.clock.now() - pool.told(BacklogReported)[-1].at < 0.5
+
+
+async def test_a_rebuild_would_begin_before_what_came_while_offsets_were_asked_for() -> None:
+    async with Pool.open() as pool:
+        pool.bus.offsets_after_s = 2
+        await asyncio.sleep(1.5)
+
+        await pool.submit(a_task("t", received_at=pool.clock.now(), ttft_s=600))
+        await asyncio.sleep(2)
+
+        topic = TaskClassified.topic_of(LatencyClass.TTFT)
+        marks = await pool.bus.committed(topic, low_water_group(pool.model))
+        assert marks
+        assert not any(marks.values())
+
+
+async def test_others_keep_their_tasks_while_those_of_a_former_life_cannot_be_taken_back() -> None:
+    async with Pool.open() as pool:
+        other = await ScriptedWorker(pool=pool, name="other", slots=1).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        await other.take("t")
+        other.streamed.add(TaskId("t"))
+        former = await ScriptedWorker(pool=pool, name="restarts").start()
+        await pool.submit(a_task("its", received_at=pool.clock.now(), e2e_s=600))
+        await former.take("its")
+        await former.vanish()
+
+        pool.outage.fails["requeue"] = 1000
+        present = ScriptedWorker(pool=pool, name="restarts", incarnation="2")
+        await present.start()
+        await asyncio.sleep(8)
+
+        assert pool.outcomes() == {}
+        pool.outage.fails["requeue"] = 0
+        await present.take("its")
+
+
+async def test_a_scheduler_that_leads_no_more_asks_for_no_workers() -> None:
+    with use_service("tests"):
+        async with Pool.open() as pool:
+            now = pool.clock.now()
+            await pool.submit(*[a_task(f"t{n}", received_at=now, e2e_s=600) for n in range(3)])
+            await asyncio.sleep(2)
+            assert _gauge("cato_tasks_queued") == 3
+
+            pool.store.leader = ("another", pool.clock.now() + 600)
+            await asyncio.sleep(2)
+
+            assert _gauge("cato_tasks_queued") == _gauge("cato_workers_needed") == 0
+
+
+def _gauge(name: str) -> float:
+    """Of all its labels together."""
+    families = text_string_to_metric_families(generate_latest().decode())
+    return sum(sample.value for one in families if one.name == name for sample in one.samples)
 
 
 async def test_a_leader_that_cannot_lead_lets_others_try() -> None:
