@@ -26,7 +26,6 @@ PASSED_ON: Final = frozenset(
         "ignore_eos",
         "include_stop_str_in_output",
         "length_penalty",
-        "logprobs",
         "min_p",
         "min_tokens",
         "parallel_tool_calls",
@@ -41,7 +40,6 @@ PASSED_ON: Final = frozenset(
         "tool_choice",
         "tools",
         "top_k",
-        "top_logprobs",
         "truncate_prompt_tokens",
     }
 )
@@ -56,9 +54,11 @@ NEUTRAL: Final[Mapping[str, JsonValue]] = {
     "function_call": "none",
     "functions": [],
     "logit_bias": {},
+    "logprobs": False,
     "modalities": ["text"],
     "n": 1,
     "store": False,
+    "top_logprobs": 0,
     "use_beam_search": False,
 }
 
@@ -66,11 +66,9 @@ NEUTRAL: Final[Mapping[str, JsonValue]] = {
 _DEFAULTS: Final[Mapping[str, JsonValue]] = {
     "frequency_penalty": 0,
     "ignore_eos": False,
-    "logprobs": False,
     "presence_penalty": 0,
     "repetition_penalty": 1,
     "tools": [],
-    "top_logprobs": 0,
 }
 
 
