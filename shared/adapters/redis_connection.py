@@ -51,6 +51,10 @@ _NOT_NOW = (
     "TRYAGAIN",
 )
 
+# As many clients as Redis takes by default. Whoever follows a task waits on a connection of its
+# own, and the client's default would refuse the 101st of them.
+_MOST_CONNECTIONS = 10_000
+
 _BATCH_CALLS = 500
 _BATCH_BYTES = 4 * 1024 * 1024
 
@@ -84,6 +88,7 @@ def connect_redis(url: str, limit_s: float = 1.0) -> BoundedRedis:
             socket_timeout=None,
             socket_connect_timeout=limit_s,
             socket_keepalive=True,
+            max_connections=_MOST_CONNECTIONS,
             retry=Retry(ConstantBackoff(0.01), 1),
         ),
     )
