@@ -3,6 +3,8 @@
 import inspect
 from dataclasses import replace
 
+import pytest
+
 from shared.messages import catalogue, pool
 from shared.messages.message import Message
 from shared.messages.topics import MAX_RECORD_BYTES, TOPICS, keeping_prompts
@@ -33,6 +35,12 @@ def test_a_topic_is_listed_once() -> None:
 def test_every_topic_takes_the_largest_record() -> None:
     for topic in TOPICS:
         assert int(topic.settings()["max.message.bytes"]) > MAX_RECORD_BYTES
+
+
+@pytest.mark.parametrize(("replication", "held_by"), [(1, "1"), (2, "1"), (3, "2")])
+def test_what_kafka_acknowledged_is_on_all_replicas_but_one(replication: int, held_by: str) -> None:
+    for topic in TOPICS:
+        assert topic.settings(replication)["min.insync.replicas"] == held_by
 
 
 def test_a_compacted_topic_needs_a_key_on_every_record() -> None:

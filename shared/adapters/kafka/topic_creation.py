@@ -36,7 +36,7 @@ async def create_topics(
             name=link.name(topic.name),
             num_partitions=topic.partitions,
             replication_factor=replication,
-            topic_configs=dict(topic.settings()),
+            topic_configs=dict(topic.settings(replication)),
         )
         for topic in topics
     ]
