@@ -1,7 +1,6 @@
 """Wiring of the ingress."""
 
 from contextlib import AsyncExitStack
-from typing import Final
 
 from services.ingress.app import build_app
 from services.ingress.backlogs import Backlogs
@@ -14,18 +13,15 @@ from services.ingress.settings import IngressSettings
 from services.ingress.tenants import Tenants
 from shared.adapters.clock import SystemClock
 from shared.adapters.kafka_from_settings import connect_kafka
-from shared.adapters.redis_connection import BoundedRedis, connect_redis, translated
+from shared.adapters.redis_connection import BoundedRedis, connect_redis
 from shared.adapters.redis_event_log import RedisEventLog
 from shared.adapters.redis_idempotency import RedisIdempotency
 from shared.adapters.redis_quota import RedisQuota
 from shared.adapters.redis_reply_leases import RedisReplyLeases
-from shared.domain.errors import Unavailable
+from shared.domain.clock import Clock
 from shared.messages.catalogue import TokensProduced
 from shared.runtime.run import run_service
-from shared.telemetry.instruments import clock_offset
 from shared.telemetry.service import use_service
-
-_SYNCHRONISE_EVERY_S: Final = 30.0
 
 
 async def main() -> None:
@@ -55,36 +51,27 @@ async def main() -> None:
                 desk=replies.desk,
                 knobs=settings.knobs(),
             ),
-            journal=_journal(settings, redis, followers),
+            journal=_journal(settings, clock, redis, followers),
         )
         await serve(
             ingress,
             server_of(build_app(ingress)),
             listening,
-            [replies.serve(), backlogs.listen(), _agree_on_the_time(clock, redis)],
+            [replies.serve(), backlogs.listen(), clock.keep_synchronised(redis)],
             drain_s=settings.drain_s,
         )
 
 
-def _journal(settings: IngressSettings, redis: BoundedRedis, followers: BoundedRedis) -> Journal:
+def _journal(
+    settings: IngressSettings, clock: Clock, redis: BoundedRedis, followers: BoundedRedis
+) -> Journal:
     log = RedisEventLog(redis, settings.event_ttl_s, settings.event_bytes, followers=followers)
     return Journal(
         log=log,
         idempotency=RedisIdempotency(redis),
         idempotency_ttl_s=settings.idempotency_ttl_s,
+        clock=clock,
     )
-
-
-async def _agree_on_the_time(clock: SystemClock, redis: BoundedRedis) -> None:
-    while True:
-        try:
-            with translated():
-                await clock.synchronise(redis)
-            clock_offset.set(clock.offset_s)
-        except Unavailable:
-            # The offset drifts slowly; the next look is soon enough.
-            pass
-        await clock.sleep(_SYNCHRONISE_EVERY_S)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ Event = Piece | StepEvent | Ending | Broken
 class Conversation:
     """Every attempt to speak out of turn (older fence, repeated piece) is not heard.
 
-    `cut_off` is called once, when more lies unread than `buffer_bytes`.
+    `cut_off` is called once, when more lies unread than `buffer_bytes`, and `on_close` when nobody
+    listens any more.
     """
 
     task_id: TaskId
@@ -124,6 +125,7 @@ class Conversation:
     body_bytes: int = 0
     buffer_bytes: int
     cut_off: Callable[[], None] = lambda: None
+    on_close: Callable[[], object] = lambda: None
     # The last word was said; `is_settled` when it was the task's own, and nothing is left of it.
     is_over: bool = False
     is_settled: bool = False
@@ -183,6 +185,7 @@ class Conversation:
     def close(self) -> bool:
         """True when the task has still to be told that nobody wants it."""
         self.has_left = True
+        self.on_close()
         if self._overtaking is not None:
             self._overtaking.cancel()
         return not self.is_settled

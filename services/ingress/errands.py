@@ -16,10 +16,11 @@ class Errands:
 
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def run(self, errand: Coroutine[None, None, None]) -> None:
+    def run(self, errand: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(errand)
         self._running.add(task)
         task.add_done_callback(self._note)
+        return task
 
     async def finish(self, within_s: float) -> None:
         if self._running:

@@ -95,7 +95,8 @@ class Ingress:
     def listen(self, task_id: TaskId) -> Conversation:
         """What was and will be heard about a detached task, from its beginning."""
         listener = Conversation(task_id=task_id, buffer_bytes=self.gate.knobs.event_bytes)
-        self.errands.run(self.journal.follow(task_id, listener))
+        following = self.errands.run(self.journal.follow(task_id, listener))
+        listener.on_close = following.cancel
         return listener
 
     async def cancel(self, task_id: TaskId, model: str) -> None:
@@ -129,6 +130,7 @@ class Ingress:
             return conversation, await self.bus.publish(submitted)
         except BaseException:
             self.gate.desk.remove(conversation)
+            self.errands.run(self.gate.settle(asked, 0))
             raise
 
     def _conversation(self, asked: Asked) -> Conversation:
@@ -146,7 +148,8 @@ class Ingress:
             task_id=asked.task_id,
             model=asked.model,
             body_bytes=asked.size_bytes,
-            buffer_bytes=knobs.client_buffer_bytes,
+            # Who writes it down for later may have to wait until Redis is back.
+            buffer_bytes=knobs.event_bytes if asked.detached else knobs.client_buffer_bytes,
         )
 
     async def _await_acceptance(
@@ -183,7 +186,7 @@ class Ingress:
             if conversation.close():
                 await self._cancel(conversation)
             self.gate.desk.remove(conversation)
-            usage = scribe.pieces[-1].usage if scribe.pieces else None
+            usage = scribe.usage
             used = usage.prompt_tokens + usage.completion_tokens if usage else 0
             self.errands.run(self.gate.settle(scribe.asked, used))
 

@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from pydantic import JsonValue, TypeAdapter
 
@@ -23,13 +24,19 @@ from services.ingress.errors import ClientLeft
 from services.ingress.ports import EventLog, Idempotency
 from services.ingress.refusals import error_of
 from shared.domain.chain import Stage
-from shared.domain.errors import CatoError, IdempotencyConflict, TaskRejected, UnknownTask
+from shared.domain.clock import Clock
+from shared.domain.errors import IdempotencyConflict, Unavailable, UnknownTask
 from shared.domain.outcome import Outcome
 from shared.domain.task import TaskId
 from shared.messages.body import Body
+from shared.messages.catalogue import Usage
 from shared.tasks.parsing import PARSERS, parser_of
 
 log = logging.getLogger(__name__)
+
+_AGAIN_S: Final = 0.5
+
+T = TypeVar("T")
 
 Facts = dict[str, JsonValue]
 
@@ -41,6 +48,7 @@ class Journal:
     log: EventLog
     idempotency: Idempotency
     idempotency_ttl_s: float
+    clock: Clock
 
     async def claim(self, asked: Asked, digest: str) -> TaskId:
         """The task that the client's key stands for: this one, unless the key was used before.
@@ -70,6 +78,15 @@ class Journal:
     async def begin(self, asked: Asked, facts: Facts) -> None:
         await self.log.open(asked.task_id, asked.tenant.name, json.dumps(facts))
 
+    async def insist(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Again and again while Redis is away; every act on the log is safe to repeat."""
+        while True:
+            try:
+                return await act()
+            except Unavailable as error:
+                log.warning("not written down yet", extra={"why": str(error)})
+                await self.clock.sleep(_AGAIN_S)
+
     async def facts_of(self, task_id: str, tenant: str) -> Facts:
         """Raises UnknownTask, also for the tasks of others; may raise Unavailable."""
         if await self.log.tenant_of(task_id) != tenant:
@@ -80,13 +97,25 @@ class Journal:
         told = json.loads(facts)
         return told if isinstance(told, dict) else {}
 
+    async def events(self, task_id: str, after: str | None) -> AsyncIterator[tuple[str, str]]:
+        """Id and event, as they were and will be written down, though Redis is away meanwhile.
+
+        Raises InvalidRequest for what was never the id of an event.
+        """
+        while True:
+            try:
+                async for event_id, event in self.log.read(task_id, after):
+                    after = event_id
+                    yield event_id, event
+                return
+            except Unavailable as error:
+                log.warning("not read on yet", extra={"task_id": task_id, "why": str(error)})
+                await self.clock.sleep(_AGAIN_S)
+
     async def follow(self, task_id: TaskId, listener: Conversation) -> None:
         """Say to the listener what was and will be written down about a task."""
-        try:
-            async for _, event in self.log.read(task_id, None):
-                listener.say(_EVENTS.validate_json(event))
-        except CatoError as error:
-            listener.fail(_as_rejection(error))
+        async for _, event in self.events(task_id, None):
+            listener.say(_EVENTS.validate_json(event))
         listener.say(Ending(outcome=Outcome.FAILED, error="the end was not written down"))
 
 
@@ -99,11 +128,13 @@ class Scribe:
     facts: Facts
     byte_cap: int
     pieces: list[Piece] = field(default_factory=list)
+    usage: Usage | None = None
     written_bytes: int = 0
+    events: int = 0
     over: dict[int, set[int]] = field(default_factory=dict)
 
     async def write(self, conversation: Conversation) -> None:
-        """May raise Unavailable."""
+        """However long Redis is away: the task goes on, and what it says waits here."""
         ending: Ending | None = None
         while ending is None:
             try:
@@ -134,7 +165,7 @@ class Scribe:
         (over.add if event.state == "ended" else over.discard)(event.branch)
         self._mark(event.stage, "ended" if len(over) == calls else "running")
         await self._save()
-        await self.journal.log.append(self.asked.task_id, _encoded(event))
+        await self._add(event)
 
     def _mark(self, stage: int, status: str) -> None:
         steps = self.facts["steps"]
@@ -147,8 +178,9 @@ class Scribe:
             await self._save()
         if self.written_bytes <= self.byte_cap:
             self.pieces.append(piece)
+        self.usage = piece.usage or self.usage
         self.written_bytes += piece.weight_bytes()
-        await self.journal.log.append(self.asked.task_id, _encoded(piece))
+        await self._add(piece)
 
     async def _close(self, ending: Ending) -> None:
         answered = ending.outcome in ANSWERED and bool(self.pieces)
@@ -159,13 +191,23 @@ class Scribe:
             self.facts["output"] = "".join(piece.text for piece in self.pieces)
         else:
             self.facts["error"] = dict(error_of(ending).as_openai())
-            await self.journal.forget(self.asked)
+            await self.journal.insist(partial(self.journal.forget, self.asked))
         await self._save()
-        await self.journal.log.close(self.asked.task_id, _encoded(ending))
+        close = partial(self.journal.log.close, self.asked.task_id, _encoded(ending))
+        await self.journal.insist(close)
 
     async def _save(self) -> None:
         facts = json.dumps(self.facts)
-        await self.journal.log.open(self.asked.task_id, self.asked.tenant.name, facts)
+        task_id, tenant = self.asked.task_id, self.asked.tenant.name
+        await self.journal.insist(partial(self.journal.log.open, task_id, tenant, facts))
+
+    async def _add(self, event: Piece | StepEvent) -> None:
+        self.events += 1
+        task_id, encoded = self.asked.task_id, _encoded(event)
+        add = partial(self.journal.log.append, task_id, encoded, self.events)
+        if not await self.journal.insist(add):
+            # Redis may have lost its memory: whoever asks is to find the task all the same.
+            await self._save()
 
 
 def facts_about(asked: Asked, *, expected_s: float) -> Facts:
@@ -233,7 +275,3 @@ def _told(ending: Ending) -> Facts:
 
 def _encoded(event: Piece | StepEvent | Ending) -> str:
     return event.model_dump_json(exclude_none=True)
-
-
-def _as_rejection(error: CatoError) -> TaskRejected:
-    return error if isinstance(error, TaskRejected) else TaskRejected(str(error))

@@ -75,7 +75,7 @@ class Following:
         task_id, tenant = addressed(self.ingress, call)
         await self.ingress.journal.facts_of(task_id, tenant)
         after = RequestHeaders.read(scope["headers"]).last_event_id
-        events = self.ingress.journal.log.read(task_id, after)
+        events = self.ingress.journal.events(task_id, after)
         telling = asyncio.create_task(self._tell(call, events))
         leaving = asyncio.create_task(call.until_gone())
         try:

@@ -14,6 +14,7 @@ class _Log:
     facts: str
     events: list[str] = field(default_factory=list)
     said_bytes: int = 0
+    last: int = 0
     forgotten_at: float | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -39,13 +40,16 @@ class MemoryEventLog:
         if log := self._open_log(task_id):
             log.tenant, log.facts = tenant, facts
 
-    async def append(self, task_id: str, event: str) -> bool:
+    async def append(self, task_id: str, event: str, number: int) -> bool:
         log = self._open_log(task_id)
         if log is None:
             return False
+        if number <= log.last:
+            return True
         log.said_bytes += len(event.encode())
         if log.said_bytes > self._byte_cap:
             return False
+        log.last = number
         log.add(event)
         return True
 

@@ -45,9 +45,12 @@ class RedisEventLog:
         arguments = (tenant, facts.encode(), max(self._ttl_s, _OPEN_TTL_S))
         await self._scripts.call("describe", [_facts_key(task_id)], arguments)
 
-    async def append(self, task_id: str, event: str) -> bool:
-        """False when the log does not take it: over its cap, closed, or never opened."""
-        arguments = (event.encode(), self._byte_cap)
+    async def append(self, task_id: str, event: str, number: int) -> bool:
+        """False when the log does not take it: over its cap, closed, or never opened.
+
+        Numbers grow; an event with the number of an earlier one is a repetition.
+        """
+        arguments = (event.encode(), self._byte_cap, number)
         return bool(await self._scripts.call("append", _keys(task_id), arguments))
 
     async def close(self, task_id: str, last: str = "") -> None:

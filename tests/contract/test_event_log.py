@@ -30,7 +30,7 @@ async def test_a_log_knows_whose_it_is(event_log: EventLog) -> None:
 
 
 async def test_what_was_never_opened_is_unknown_and_empty(event_log: EventLog) -> None:
-    assert not await event_log.append("t", "lost")
+    assert not await event_log.append("t", "lost", 1)
     await event_log.close("t")
 
     assert await event_log.tenant_of("t") is None
@@ -40,7 +40,7 @@ async def test_what_was_never_opened_is_unknown_and_empty(event_log: EventLog) -
 
 async def test_opening_again_replaces_the_facts_and_keeps_the_events(event_log: EventLog) -> None:
     await event_log.open("t", "tenant-1", "queued")
-    await event_log.append("t", "an event")
+    await event_log.append("t", "an event", 1)
 
     await event_log.open("t", "tenant-1", "running")
     await event_log.close("t")
@@ -51,17 +51,26 @@ async def test_opening_again_replaces_the_facts_and_keeps_the_events(event_log: 
 
 async def test_a_late_reader_gets_everything_in_order(event_log: EventLog) -> None:
     await event_log.open("t", "tenant-1", "")
-    for text in ("one", "zwei", "três"):
-        assert await event_log.append("t", text)
+    for number, text in enumerate(("one", "zwei", "três"), 1):
+        assert await event_log.append("t", text, number)
     await event_log.close("t", "the end")
 
     assert await texts_of(event_log) == ["one", "zwei", "três", "the end"]
 
 
+async def test_an_event_that_is_written_again_is_read_once(event_log: EventLog) -> None:
+    await event_log.open("t", "tenant-1", "")
+    for number in (1, 2, 2, 1, 3):
+        assert await event_log.append("t", f"event {number}", number)
+    await event_log.close("t")
+
+    assert await texts_of(event_log) == ["event 1", "event 2", "event 3"]
+
+
 async def test_a_reader_resumes_after_the_event_it_has_seen(event_log: EventLog) -> None:
     await event_log.open("t", "tenant-1", "")
-    for text in ("one", "two", "three"):
-        await event_log.append("t", text)
+    for number, text in enumerate(("one", "two", "three"), 1):
+        await event_log.append("t", text, number)
     await event_log.close("t")
     (_, (second, _), (last, _)) = await all_of(event_log)
 
@@ -71,13 +80,13 @@ async def test_a_reader_resumes_after_the_event_it_has_seen(event_log: EventLog)
 
 async def test_a_reader_follows_until_the_log_is_closed(event_log: EventLog) -> None:
     await event_log.open("t", "tenant-1", "")
-    await event_log.append("t", "before")
+    await event_log.append("t", "before", 1)
     reader = event_log.read("t", None)
     async with asyncio.timeout(WITHIN_S):
         assert (await anext(reader))[1] == "before"
         following = asyncio.ensure_future(anext(reader))
 
-        await event_log.append("t", "after")
+        await event_log.append("t", "after", 2)
         assert (await following)[1] == "after"
         await event_log.close("t")
 
@@ -88,7 +97,7 @@ async def test_two_readers_follow_one_log(event_log: EventLog) -> None:
     await event_log.open("t", "tenant-1", "")
     readers = [asyncio.create_task(texts_of(event_log)) for _ in range(2)]
 
-    await event_log.append("t", "an event")
+    await event_log.append("t", "an event", 1)
     await event_log.close("t")
 
     assert await asyncio.gather(*readers) == [["an event"], ["an event"]]
@@ -99,7 +108,8 @@ async def test_a_log_takes_no_more_than_its_cap_but_always_a_last_word(
 ) -> None:
     await event_log.open("t", "tenant-1", "")
 
-    taken = [await event_log.append("t", text) for text in ("x" * 60, "y" * 60, "z")]
+    said = ("x" * 60, "y" * 60, "z")
+    taken = [await event_log.append("t", text, number) for number, text in enumerate(said, 1)]
     await event_log.close("t", "the end" * 20)
 
     assert taken == [True, False, False]
@@ -110,7 +120,7 @@ async def test_a_closed_log_stays_as_it_is(event_log: EventLog) -> None:
     await event_log.open("t", "tenant-1", "")
     await event_log.close("t", "the end")
 
-    assert not await event_log.append("t", "too late")
+    assert not await event_log.append("t", "too late", 1)
     await event_log.close("t", "another end")
     await event_log.open("t", "tenant-2", "reopened")
 

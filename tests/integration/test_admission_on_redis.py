@@ -58,7 +58,7 @@ async def test_without_redis_everything_is_unavailable() -> None:
             lambda: RedisReplyLeases(nobody, 4).live(),
             lambda: RedisReplyLeases(nobody, 4).acquire("a"),
             lambda: log.open("t", "a", ""),
-            lambda: log.append("t", "an event"),
+            lambda: log.append("t", "an event", 1),
             lambda: log.tenant_of("t"),
             lambda: anext(log.read("t", None)),
             lambda: RedisQuota(nobody).take("a", 1, 1, 1),

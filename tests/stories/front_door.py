@@ -18,7 +18,6 @@ from services.ingress.settings import Knobs
 from services.ingress.tenants import Tenants
 from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus
-from shared.adapters.memory_event_log import MemoryEventLog
 from shared.adapters.memory_idempotency import MemoryIdempotency
 from shared.adapters.memory_quota import MemoryQuota
 from shared.adapters.memory_reply_leases import MemoryReplyLeases
@@ -29,6 +28,7 @@ from shared.messages.catalogue import TaskCancelled, TaskEnded, TaskSubmitted, T
 from shared.messages.message import Message
 from shared.messages.pool import BacklogReported, ClassBacklog
 from tests.stories.http_clients import Client
+from tests.stories.outages import OutageLog
 
 M = TypeVar("M", bound=Message)
 
@@ -47,6 +47,7 @@ class House:
     ingress: Ingress
     replies: Replies
     client: Client
+    log: OutageLog
     running: list["asyncio.Task[None]"] = field(default_factory=list)
 
     @classmethod
@@ -77,6 +78,7 @@ class House:
     @classmethod
     def around(cls, bus: MemoryBus, clock: LoopClock, knobs: Knobs, tenants: Tenants) -> "House":
         leases = MemoryReplyLeases(clock, partitions=4)
+        log = OutageLog(clock, ttl_s=60, byte_cap=1_000_000)
         replies = Replies(bus=bus, leases=leases, clock=clock)
         ingress = Ingress(
             bus=bus,
@@ -89,9 +91,10 @@ class House:
                 knobs=knobs,
             ),
             journal=Journal(
-                log=MemoryEventLog(clock, ttl_s=60, byte_cap=1_000_000),
+                log=log,
                 idempotency=MemoryIdempotency(clock),
                 idempotency_ttl_s=60,
+                clock=clock,
             ),
         )
         return cls(
@@ -101,6 +104,7 @@ class House:
             ingress=ingress,
             replies=replies,
             client=Client(build_app(ingress)),
+            log=log,
         )
 
     async def report(

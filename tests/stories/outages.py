@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
 
 from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus
+from shared.adapters.memory_event_log import MemoryEventLog
 from shared.adapters.memory_queue import MemoryDeadlineQueue, MemoryStore
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
@@ -32,11 +33,15 @@ class LeapingClock(LoopClock):
 
 class OutageBus(MemoryBus):
     """Takes no message of the kind that is `away`; readers of some kinds are slow to connect, and
-    committed offsets slow to be told."""
+    committed offsets slow to be told. `replayed` is from where each topic was read lastly."""
 
     away: type[Message] | None = None
     connects_after_s: Mapping[type[Message], float] = MappingProxyType({})
     offsets_after_s = 0.0
+
+    def __init__(self, *, clock: Clock) -> None:
+        super().__init__(clock=clock)
+        self.replayed: dict[str, Mapping[int, int]] = {}
 
     async def consume(
         self,
@@ -47,6 +52,12 @@ class OutageBus(MemoryBus):
     ) -> None:
         await asyncio.sleep(self.connects_after_s.get(subscription.message, 0.0))
         await super().consume(subscription, handle, caught_up=caught_up)
+
+    def replay(
+        self, subscription: Subscription[M], *, since: Mapping[int, int] | None = None
+    ) -> AsyncIterator[Record[M]]:
+        self.replayed[subscription.topic] = since or {}
+        return super().replay(subscription, since=since)
 
     async def committed(self, topic: str, group: str) -> Mapping[int, int]:
         await asyncio.sleep(self.offsets_after_s)
@@ -74,6 +85,34 @@ class Outage:
     def strike(self, act: str) -> None:
         if self.fails[act] > 0:
             self.fails[act] -= 1
+            raise Unavailable("Redis is away")
+
+
+class OutageLog(MemoryEventLog):
+    """While it `is_away` it writes, and nobody hears of it."""
+
+    is_away = False
+
+    async def open(self, task_id: str, tenant: str, facts: str) -> None:
+        await super().open(task_id, tenant, facts)
+        self._strike()
+
+    async def append(self, task_id: str, event: str, number: int) -> bool:
+        is_there = await super().append(task_id, event, number)
+        self._strike()
+        return is_there
+
+    async def close(self, task_id: str, last: str = "") -> None:
+        await super().close(task_id, last)
+        self._strike()
+
+    async def read(self, task_id: str, after: str | None) -> AsyncIterator[tuple[str, str]]:
+        async for event in super().read(task_id, after):
+            self._strike()
+            yield event
+
+    def _strike(self) -> None:
+        if self.is_away:
             raise Unavailable("Redis is away")
 
 

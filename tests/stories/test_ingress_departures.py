@@ -1,11 +1,13 @@
 """Clients leave, dawdle or come back; kafka, leases and the ingress itself come and go, too."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable
 
 import pytest
 
 from services.ingress.settings import Knobs
+from services.ingress.tenants import Tenant, Tenants
 from shared.adapters.memory_bus import MemoryBus
 from shared.domain.errors import Unavailable
 from shared.domain.outcome import Outcome
@@ -152,6 +154,18 @@ class AwayBus(MemoryBus):
         if isinstance(message, TaskSubmitted):
             raise Unavailable("no broker")
         return await super().publish(message)
+
+
+async def test_what_kafka_does_not_take_costs_no_quota() -> None:
+    acme = Tenant(name="acme", tokens_per_min=1000)
+    tenants = Tenants(((hashlib.sha256(b"secret").digest(), acme),))
+    async with House.open(bus=AwayBus, tenants=tenants) as house:
+        for _ in range(3):
+            body = {**HELLO, "max_tokens": 900}
+            refused = await house.client.post(COMPLETIONS, body, authorization="Bearer secret")
+            await house.settle()
+
+            assert refused.status == 503
 
 
 @pytest.mark.parametrize("bus", [DeafBus, AwayBus])

@@ -59,6 +59,40 @@ async def test_the_answer_of_a_native_task_lies_ready() -> None:
         assert house.cancelled() == set()
 
 
+async def test_a_native_task_goes_on_while_redis_is_away_and_lies_ready_afterwards() -> None:
+    async with House.open() as house:
+        await house.client.post(TASKS, SUMMARY)
+        task = await house.task()
+        place = f"{TASKS}/{task.task_id}"
+        following = house.client.start("GET", f"{place}/events")
+        await house.settle()
+
+        house.log.is_away = True
+        await house.answer(task, "It ", "works")
+        await asyncio.sleep(10)
+        assert house.cancelled() == set()
+        house.log.is_away = False
+        await asyncio.sleep(1)
+
+        told = (await house.client.get(place)).json()
+        events = (await following.done()).events()
+        assert told["output"] == "It works"
+        assert [json.loads(event).get("text") for event in events] == ["It ", "works", None]
+
+
+async def test_whoever_leaves_a_task_that_goes_on_is_not_kept_in_mind() -> None:
+    async with House.open() as house:
+        for _ in range(3):
+            asking = house.client.start("POST", COMPLETIONS, HELLO, idempotency_key="k")
+            await house.task()
+            asking.leave()
+            await asking.done()
+        await house.settle()
+
+        followed = [task.get_coro() for task in asyncio.all_tasks()]
+        assert not [each for each in followed if "follow" in getattr(each, "__qualname__", "")]
+
+
 async def test_events_can_be_read_again_from_where_the_client_left() -> None:
     async with House.open() as house:
         await house.client.post(TASKS, SUMMARY)
