@@ -55,8 +55,11 @@ class Topic:
     is_compacted: bool = False
     holds_prompts: bool = False
 
-    def settings(self) -> Mapping[str, str]:
-        """The topic's settings, in Kafka's words."""
+    def settings(self, replication: int = 1) -> Mapping[str, str]:
+        """The topic's settings, in Kafka's words.
+
+        Without the last one Kafka acknowledges what only one of three replicas has.
+        """
         policies = [
             *(["compact"] if self.is_compacted else []),
             *(["delete"] if self.retention_s is not None or not self.is_compacted else []),
@@ -66,6 +69,7 @@ class Topic:
             "cleanup.policy": ",".join(policies),
             "retention.ms": str(kept_ms),
             "max.message.bytes": str(MAX_BATCH_BYTES),
+            "min.insync.replicas": str(max(1, replication - 1)),
         }
 
 
