@@ -10,7 +10,7 @@ from services.scheduler.fleet import wire_name
 from services.scheduler.watch import consumer_group, low_water_group
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
-from shared.domain.task import LatencyClass, TaskId
+from shared.domain.task import LatencyClass, Task, TaskId
 from shared.messages.bus import Bus, Record, Start, Subscription
 from shared.messages.catalogue import TaskClassified, TaskEnded
 from shared.messages.pool import RunningTask, WorkerReported
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 # runs nothing for us.
 _LISTEN_S = 0.5
 _CONNECT_WITHIN_S = 10.0
+# By so much the clock that dates the records of Kafka may lag behind the one that dates tasks.
+_CLOCKS_APART_S = 300.0
 
 
 @dataclass(slots=True)
@@ -42,13 +44,13 @@ class _Accepted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
     """`awaited` are workers that lately ran something for us, by their names on the wire: they may
-    be silent for a lease, as at any other time."""
+    be silent for a lease, as at any other time. None where we did not lead: it may be anybody."""
 
     queue: DeadlineQueue
     bus: Bus
     clock: Clock
     model: str
-    awaited: Set[str]
+    awaited: Set[str] | None
     lease_s: float
 
     async def run(self, epoch: int, kept: Snapshot) -> Snapshot:
@@ -56,16 +58,18 @@ class Rebuild:
 
         `kept` is what the store still says; it may have forgotten that a task has ended.
         """
-        running = await self._running()
         accepted = await self._accepted()
-        held = {*(task.id for task in kept.waiting), *(task.id for task, _ in kept.running)}
-        ended = await self._ended(accepted.entries.keys() | held)
+        held = {task.id: task for task in (*kept.waiting, *(task for task, _ in kept.running))}
+        ended = await self._ended(
+            [*held.values(), *(entry.task for entry in accepted.entries.values())]
+        )
         living = {i: entry for i, entry in accepted.entries.items() if i not in ended}
+        running = await self._running() if living else {}
         for task_id, entry in living.items():
             if task_id in running:
                 await self.queue.adopt(entry, running[task_id])
         await self.queue.put([entry for task_id, entry in living.items() if task_id not in running])
-        again = {i: ended[i] for i in ended.keys() & (held | accepted.unread)}
+        again = {i: ended[i] for i in ended.keys() & (held.keys() | accepted.unread)}
         await self._end_again(again, _steps_in(kept))
         await self.queue.seal()
         instruments.rebuilds.add(1, {names.MODEL: self.model})
@@ -94,13 +98,19 @@ class Rebuild:
                     found.note(record, read)
         return found
 
-    async def _ended(self, asked: Set[TaskId]) -> Mapping[TaskId, bytes]:
-        """How those ended that have, as it was told."""
-        subscription = Subscription(message=TaskEnded, topic=TaskEnded.base_topic)
+    async def _ended(self, asked: Sequence[Task]) -> Mapping[TaskId, bytes]:
+        """How those ended that have, as it was told: not before the first of them came."""
+        if not asked:
+            return {}
+        ids, began_at = {task.id for task in asked}, min(task.received_at for task in asked)
+        topic = TaskEnded.base_topic
+        since = await self.bus.offsets_since(topic, began_at - _CLOCKS_APART_S)
         return {
             record.message.task_id: record.message.encode()
-            async for record in self.bus.replay(subscription)
-            if record.message.task_id in asked
+            async for record in self.bus.replay(
+                Subscription(message=TaskEnded, topic=topic), since=since
+            )
+            if record.message.task_id in ids
         }
 
     async def _running(self) -> Mapping[TaskId, Lease]:
@@ -137,7 +147,9 @@ class Rebuild:
             raise Unavailable("the reports of workers cannot be read") from error
         began = self.clock.monotonic()
         await self.clock.sleep(_LISTEN_S)
-        while self.awaited - heard and self.clock.monotonic() - began < self.lease_s:
+        while self.clock.monotonic() - began < self.lease_s:
+            if self.awaited is not None and self.awaited <= heard:
+                return
             await self.clock.sleep(_LISTEN_S / 10)
 
     def _lease(self, report: WorkerReported, running: RunningTask) -> Lease:

@@ -48,16 +48,17 @@ class Candidate:
 
 @dataclass(slots=True)
 class Standing:
-    """`is_ready`: it leads, or it knows that somebody else does; `mirror`: of its last reign."""
+    """`is_ready`: it leads, or it knows that somebody else does; `mirror`: of its last reign, until
+    somebody else leads."""
 
     leads: asyncio.Event = field(default_factory=asyncio.Event)
     is_ready: bool = False
     mirror: Mirror | None = None
 
-    def awaited(self, now: float, lease_s: float) -> frozenset[str]:
-        """Workers that ran something for us until now, as far as we know."""
+    def awaited(self, now: float, lease_s: float) -> frozenset[str] | None:
+        """Workers that ran something for us until now; None where we cannot know."""
         if self.mirror is None:
-            return frozenset()
+            return None
         busy = (name for name, held in self.mirror.by_worker.items() if held)
         is_silent = self.mirror.fleet.is_silent
         return frozenset(name for name in busy if not is_silent(name, now, lease_s))
@@ -86,6 +87,8 @@ class Throne:
         try:
             is_elected = await self.queue.elect(self.candidate.name, self.candidate.leader_ttl_s)
             self.standing.is_ready = not is_elected
+            if not is_elected:
+                self.standing.mirror = None
             return is_elected
         except Unavailable as error:
             log.warning("election postponed", extra={"reason": str(error)})

@@ -12,7 +12,7 @@ from shared.adapters.kafka.connection import PLAINTEXT, KafkaLink, KafkaSecurity
 from shared.adapters.kafka.group_offsets import GroupOffsets
 from shared.adapters.kafka.publisher import Delivery, Publisher
 from shared.adapters.kafka.reading import Reading, Turns
-from shared.adapters.kafka.replaying import replayed
+from shared.adapters.kafka.replaying import offsets_since, replayed
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.messages.bus import M, Record, Subscription
@@ -90,6 +90,9 @@ class KafkaBus:
         async for found in replayed(self._link, topic, partitions, since or {}):
             for record in await self._letters.readable(subscription.message, found):
                 yield record
+
+    async def offsets_since(self, topic: str, at: float) -> Mapping[int, int]:
+        return await offsets_since(self._link, topic, range(await self.partitions(topic)), at)
 
     async def committed(self, topic: str, group: str) -> Mapping[int, int]:
         return await self._offsets.committed(topic, group, await self.partitions(topic))

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,9 @@ class MemoryBus:
     def __init__(self, *, partitions: int = 4, clock: Clock | None = None) -> None:
         self.published: list[Message] = []
         self._width = partitions
-        self._letters = DeadLetters(bus=self, clock=clock or LoopClock())
+        self._clock = clock or LoopClock()
+        self._letters = DeadLetters(bus=self, clock=self._clock)
+        self._written_at: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
         self._logs: defaultdict[str, list[list[RawRecord]]] = defaultdict(
             lambda: [[] for _ in range(self._width)]
         )
@@ -50,6 +53,7 @@ class MemoryBus:
         log = self._logs[message.topic()][partition]
         position = Position(message.topic(), partition, len(log))
         log.append(RawRecord(position, value, message.headers()))
+        self._written_at[message.topic(), partition].append(self._clock.now())
         self.published.append(message)
         self._wake_readers(message.topic())
         delivered: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
@@ -90,6 +94,10 @@ class MemoryBus:
         present = [raw for p in sorted(wanted) for raw in logs[p][(since or {}).get(p, 0) :]]
         for record in await self._letters.readable(subscription.message, present):
             yield record
+
+    async def offsets_since(self, topic: str, at: float) -> Mapping[int, int]:
+        found = ((p, self._written_at[topic, p]) for p in range(len(self._logs[topic])))
+        return {partition: bisect_left(instants, at) for partition, instants in found if instants}
 
     async def committed(self, topic: str, group: str) -> Mapping[int, int]:
         return dict(self._groups[topic, group].committed)

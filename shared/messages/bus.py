@@ -88,6 +88,13 @@ class Bus(Protocol):
         """Read once from `since` (partition -> offset; default: beginning) to the present end."""
         ...
 
+    async def offsets_since(self, topic: str, at: float) -> Mapping[int, int]:
+        """Partition -> offset of the first record written since that instant, or its end.
+
+        An empty partition, or one whose broker keeps no time, is left out. `at` is epoch seconds.
+        """
+        ...
+
     async def committed(self, topic: str, group: str) -> Mapping[int, int]:
         """Partition -> next offset, for the partitions where the group committed one."""
         ...

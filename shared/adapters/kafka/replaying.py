@@ -28,6 +28,24 @@ async def replayed(
             yield await _next_batch(link, consumer, topic, ends)
 
 
+async def offsets_since(
+    link: KafkaLink, topic: str, partitions: Collection[int], at: float
+) -> Mapping[int, int]:
+    """The embedded broker finds no record by its time, not even the first of all."""
+    wanted = [TopicPartition(link.name(topic), number) for number in partitions]
+    async with link.answering(), link.consumer(None) as consumer:
+        ends = await consumer.end_offsets(wanted)
+        first = await consumer.offsets_for_times(dict.fromkeys(wanted, 0))
+        since = await consumer.offsets_for_times(dict.fromkeys(wanted, round(at * 1000)))
+    return {
+        partition.partition: ends[partition]
+        if since[partition] is None
+        else since[partition].offset
+        for partition in wanted
+        if first[partition] is not None
+    }
+
+
 async def _is_before(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
     for partition, end in ends.items():
         if await consumer.position(partition) < end:
