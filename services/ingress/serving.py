@@ -17,6 +17,7 @@ from shared.domain.errors import InvalidRequest, SettingsError
 
 _BACKLOG: Final = 2048
 _GOODBYE_S: Final = 2
+_SILENCE_S: Final = 5
 # Beyond what any client sends, and little enough to hold for each connection.
 _HEAD_BYTES: Final = 64 * 1024
 
@@ -30,17 +31,31 @@ class Server(uvicorn.Server):
 
 
 class Protocol(HttpToolsProtocol):
-    """What is no HTTP at all is refused in the shape of the API too."""
+    """What is no HTTP at all is refused in the shape of the API too.
+
+    Who does not say within `timeout_keep_alive` what it asks for holds a connection for nothing.
+    """
 
     head_bytes = 0
     is_in_head = False
+    giving_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._has_head()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         self.head_bytes, self.is_in_head = 0, True
+        self._await_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self.is_in_head = False
+        self._has_head()
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -48,6 +63,14 @@ class Protocol(HttpToolsProtocol):
         self.head_bytes += len(data)
         if self.is_in_head and self.head_bytes > _HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The headers do not end.")
+
+    def _await_head(self) -> None:
+        self._has_head()
+        self.giving_up = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+
+    def _has_head(self) -> None:
+        if self.giving_up is not None:
+            self.giving_up.cancel()
 
     def send_400_response(self, msg: str) -> None:
         content = body_of(
@@ -85,6 +108,7 @@ def server_of(app: ASGIApp) -> Server:
             date_header=False,
             proxy_headers=False,
             backlog=_BACKLOG,
+            timeout_keep_alive=_SILENCE_S,
             timeout_graceful_shutdown=_GOODBYE_S,
         )
     )
