@@ -1,5 +1,6 @@
 """What ingresses share keeps over a real Redis the promises that it keeps in memory."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -49,6 +50,16 @@ def quota(redis: BoundedRedis) -> RedisQuota:
 @pytest.fixture
 def idempotency(redis: BoundedRedis) -> RedisIdempotency:
     return RedisIdempotency(redis)
+
+
+async def test_more_than_a_hundred_can_follow_at_once(event_log: RedisEventLog) -> None:
+    await event_log.open("t", "tenant-1", "")
+    following = asyncio.gather(*(anext(event_log.read("t", None)) for _ in range(120)))
+    await asyncio.sleep(0)
+
+    await event_log.append("t", "an event", 1)
+
+    assert {event for _, event in await following} == {"an event"}
 
 
 async def test_without_redis_everything_is_unavailable() -> None:
