@@ -16,8 +16,9 @@ _CATO: Final = Cato()
 PARTS: Final[Mapping[str, Cato]] = {
     FULL: _CATO,
     "prompts held back in the worker": replace(_CATO, feeder="fcfs"),
-    "short window: 50 ms": replace(_CATO, window_s=0.05),
-    "short window: 150 ms": replace(_CATO, window_s=0.15),
+    "short window: 50 ms": replace(_CATO, ahead_s=0.05),
+    "short window: 150 ms": replace(_CATO, ahead_s=0.15),
+    "steps shared by short prompts (with --mix short)": replace(_CATO, sharing=0.0),
     "price on work": replace(_CATO, price_calm=0.0, price_rush=0.0),
     "price that rises": replace(_CATO, price_rush=_CATO.price_calm),
     "whole answers begun with time to decode": replace(_CATO, paced_share=0.0),

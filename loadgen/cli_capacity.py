@@ -14,7 +14,7 @@ _Commands = argparse._SubParsersAction
 def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("capacity", help="print what a load of 1.0 means")
     command.add_argument("--workers", type=cli_values.count, default=1)
-    command.add_argument("--mix", default="reference", help="reference, editor, or a file")
+    command.add_argument("--mix", default="reference", help="reference, short, editor, or a file")
     command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
     command.set_defaults(act=tell)
 

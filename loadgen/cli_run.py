@@ -52,7 +52,9 @@ def _add_workload(run: argparse.ArgumentParser) -> None:
     run.add_argument("--rate", type=number, help="requests per second, on average")
     run.add_argument("--load", type=number, help="instead, of what --workers of --profile can do")
     run.add_argument("--workers", type=cli_values.count, default=1, help="with --load")
-    run.add_argument("--mix", default="reference", help="reference, editor, or a .toml/.json file")
+    run.add_argument(
+        "--mix", default="reference", help="reference, short, editor, or a .toml/.json file"
+    )
     run.add_argument("--arrivals", choices=[*ARRIVALS, TRACE], default="poisson")
     run.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")
     run.add_argument(

@@ -36,7 +36,7 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command.add_argument("--hold", type=cli_values.positive, default=60.0, metavar="S")
     command.add_argument("--most", type=cli_values.count, default=8, help="workers")
     command.add_argument("--policy", choices=[*POLICIES], default="cato")
-    command.add_argument("--mix", default="reference", help="reference, editor, or a file")
+    command.add_argument("--mix", default="reference", help="reference, short, editor, or a file")
     command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
     command.add_argument("--processes", type=cli_values.count, default=os.cpu_count() or 1)
     command.add_argument("--out", type=Path, metavar="DIR", help="scale.md and scale.json")

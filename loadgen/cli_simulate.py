@@ -40,7 +40,7 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 def add_scene(command: argparse.ArgumentParser) -> None:
     command.add_argument("--duration", type=cli_values.positive, default=120.0, metavar="S")
-    command.add_argument("--mix", default="reference", help="reference, editor, or a file")
+    command.add_argument("--mix", default="reference", help="reference, short, editor, or a file")
     command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
     command.add_argument("--cv", type=cli_values.positive, default=2.0, help="of gamma's gaps")
     command.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")

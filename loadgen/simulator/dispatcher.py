@@ -72,7 +72,7 @@ class Dispatcher:
         self._set(seat, replace(seat.view, slots=slots, tasks=self._inside(seat)))
 
     def step(self, now: float) -> Plan:
-        window_s = self.backlog.policy.window_s
+        window_s = self._window_s(now)
         if not self._fleet.is_open(now, window_s) and not self.backlog.gives_up(now):
             look_again_at = self._fleet.opens_at(now, window_s)
             return Plan(dispatch=(), expired=(), look_again_at=look_again_at)
@@ -88,6 +88,12 @@ class Dispatcher:
         for task in (*decided.expired, *decided.shed):
             self.backlog.remove(task.id)
         return decided
+
+    def _window_s(self, now: float) -> float:
+        """Of who is next."""
+        self.backlog.relegate(now)
+        guard, head = self.backlog.guard, next(self.backlog.heads(), None)
+        return guard.late_window_s() if head is None else guard.window_s(head, self.backlog.cost)
 
     def is_idle(self) -> bool:
         return not len(self.backlog)

@@ -92,4 +92,14 @@ EDITOR: Final = Mix(
     name="editor",
     kinds=(_usual(COMPLETION, 1.0, (1_400, 0.9), (14, 0.8)),),
 )
-MIXES: Final[Mapping[str, Mix]] = {mix.name: mix for mix in (REFERENCE, EDITOR)}
+# A conversation that goes on, an editor whose file is cached: little is left to prefill.
+SHORT: Final = Mix(
+    name="short",
+    kinds=(
+        _usual(COMPLETION, 0.60, (280, 0.9), (14, 0.8)),
+        _usual(GENERATION, 0.20, (100, 0.8), (250, 0.7)),
+        _usual(SUMMARIZATION, 0.12, (240, 0.8), (120, 0.5)),
+        _usual(TRANSLATION, 0.08, (180, 0.7), (700, 0.6)),
+    ),
+)
+MIXES: Final[Mapping[str, Mix]] = {mix.name: mix for mix in (REFERENCE, SHORT, EDITOR)}

@@ -59,9 +59,9 @@ class Gate:
         )
         entering = [waiting[place] for place in fed.enter]
         profile = measured(self.engine.profile, self.engine.load())
-        for run in entering:
-            prefill_s = profile.first_token_s(run.task.prediction.prompt_tokens)
-            self.prefilled.enter(prefill_s, now)
+        if entering:
+            tokens = sum(run.task.prediction.prompt_tokens for run in entering)
+            self.prefilled.enter(profile.first_token_s(tokens), now)
         self._ask_again(min(fed.again_s, self._next_s(entering, waiting)), ask_again)
         return entering
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, Self
 
 from shared.domain.task import Task
-from shared.scheduling.step_time import EngineProfile
+from shared.scheduling.step_time import SHARING, EngineProfile
 
 # A prompt must be inside before the step begins that is to prefill it.
 _EARLY_S: Final = 0.002
@@ -95,6 +95,7 @@ class FirstComeFirstServed:
 class Holding:
     """One prompt at a time, and first a few steps without any while a running promise is at risk.
 
+    Short ones enter together, as long as they add no more than `shared_s` to the step.
     A whole answer is at risk when it needs steps shorter than `share` of the recent average; no
     prompt is held back for fewer than `company` of them, since each step serves all. A paced one is
     at risk when the step that prefills the prompt would bring its next token too late. An answer is
@@ -105,6 +106,7 @@ class Holding:
 
     prefill_s: float
     chunk_tokens: int
+    shared_s: float
     share: float = 0.9
     company: int = 3
     lost: float = 2.0
@@ -113,7 +115,11 @@ class Holding:
 
     @classmethod
     def of(cls, profile: EngineProfile) -> Self:
-        return cls(prefill_s=profile.step_time.prefill_s, chunk_tokens=profile.chunk_tokens)
+        return cls(
+            prefill_s=profile.step_time.prefill_s,
+            chunk_tokens=profile.chunk_tokens,
+            shared_s=profile.shared_s(SHARING),
+        )
 
     def feed(
         self,
@@ -125,14 +131,24 @@ class Holding:
         free: int,
     ) -> Feeding:
         left_s = self.prefill_s * engine.prefill_tokens
-        if left_s > _EARLY_S:
+        together = self._together(waiting[:free], left_s)
+        if left_s > _EARLY_S and not together:
             return Feeding(again_s=left_s - _EARLY_S / 2)
+        entering = max(1, together)
         if engine.decoding_s < self.steps * engine.decode_step_s:
-            tokens = min(waiting[0].prediction.prompt_tokens, self.chunk_tokens)
-            step_s = engine.decode_step_s + self.prefill_s * tokens
+            tokens = sum(task.prediction.prompt_tokens for task in waiting[:entering])
+            step_s = engine.decode_step_s + self.prefill_s * min(tokens, self.chunk_tokens)
             if self._is_any_at_risk(running, step_s, engine, now):
                 return Feeding(again_s=engine.decode_step_s)
-        return Feeding(enter=(0,))
+        return Feeding(enter=tuple(range(entering)))
+
+    def _together(self, waiting: Sequence[Task], inside_s: float) -> int:
+        """How many of them may share a step with what is inside."""
+        for number, task in enumerate(waiting):
+            inside_s += self.prefill_s * task.prediction.prompt_tokens
+            if inside_s > self.shared_s:
+                return number
+        return len(waiting)
 
     def _is_any_at_risk(
         self, running: Iterable[Running], step_s: float, engine: EngineNow, now: float

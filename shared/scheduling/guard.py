@@ -37,9 +37,9 @@ class Guard:
         taken, self.lapses = self.lapses, Counter()
         return taken
 
-    def window_s(self) -> float:
+    def window_s(self, task: Task, cost: Cost) -> float:
         try:
-            return _number(self.policy.window_s)
+            return _number(self.policy.window_s(task, cost))
         except Exception as error:  # noqa: BLE001
             return self._lapsed("window", error, math.inf)
 

@@ -63,9 +63,7 @@ def plan(
         gone.update(task.id for task in shed)
     in_order = fleet if isinstance(fleet, Fleet) else Fleet(fleet)
     room = _Room(backlog, in_order, now, starved_at, home_of)
-    on_time = room.fill(
-        chain(backlog.older_than(starved_at), backlog.heads()), gone, backlog.guard.window_s()
-    )
+    on_time = room.fill(chain(backlog.older_than(starved_at), backlog.heads()), gone, room.window_s)
     late = room.fill_late(gone)
     return Plan(
         dispatch=(*on_time, *late),
@@ -100,19 +98,18 @@ class _Room:
         self,
         waiting: Iterator[Task],
         gone: set[TaskId],
-        window_s: float,
+        window_s: Callable[[Task], float],
         *,
         only_idle: bool = False,
     ) -> tuple[Assignment, ...]:
-        free: Sequence[WorkerView] | None = None
         sent: list[Assignment] = []
         declined = 0
         for task in waiting:
             if task.id in gone:
                 continue
-            if free is None:
-                free = self._fleet.open(self._now, window_s)
-                free = [each for each in free if not each.held] if only_idle else free
+            free = self._fleet.open(self._now, window_s(task))
+            if only_idle:
+                free = [each for each in free if not each.held]
             if not free or declined == _DECLINED:
                 break
             worker = self._worker_for(task, free)
@@ -125,15 +122,17 @@ class _Room:
             if self._is_nobody_left(gone):
                 break
             self._occupy(worker, task)
-            free = None
         return tuple(sent)
 
     def fill_late(self, gone: set[TaskId]) -> tuple[Assignment, ...]:
         if self._is_nobody_left(gone):
             return ()
-        window_s = self._guard.late_window_s()
+        late_window_s = self._guard.late_window_s()
         waiting = self._backlog.latecomers()
-        return self.fill(waiting, gone, window_s, only_idle=self._is_late_crowded)
+        return self.fill(waiting, gone, lambda _: late_window_s, only_idle=self._is_late_crowded)
+
+    def window_s(self, task: Task) -> float:
+        return self._guard.window_s(task, self._backlog.cost)
 
     def opens_at(self, gone: set[TaskId]) -> float:
         """When the next worker may be sent something, if anybody waits for it.
@@ -142,8 +141,8 @@ class _Room:
         """
         if self._is_nobody_left(gone):
             return math.inf
-        is_on_time = any(task.id not in gone for task in self._backlog.heads())
-        window_s = self._guard.window_s() if is_on_time else self._guard.late_window_s()
+        head = next((task for task in self._backlog.heads() if task.id not in gone), None)
+        window_s = self._guard.late_window_s() if head is None else self.window_s(head)
         opens_at = self._fleet.opens_at(self._now, window_s)
         is_watched = self._is_late_crowded and self._fleet.is_open(self._now, math.inf)
         return min(opens_at, self._now + _CROWD_S) if is_watched else opens_at

@@ -91,16 +91,8 @@ class Policy(Protocol):
         ...
 
     @property
-    def window_s(self) -> float:
-        """A worker is sent its next task when it has no more than this left to prefill.
-
-        What is inside an engine can no longer be reordered.
-        """
-        ...
-
-    @property
     def late_window_s(self) -> float:
-        """The same for tasks that can only be late."""
+        """What `window_s` is for all that can only be late."""
         ...
 
     @property
@@ -122,6 +114,13 @@ class Policy(Protocol):
         """Smaller goes first; fixed for as long as the task waits.
 
         `pressure_s` is how long the fleet would work on what was waiting when it came.
+        """
+        ...
+
+    def window_s(self, task: Task, cost: Cost) -> float:
+        """It may be sent to a worker that has no more than this left to prefill.
+
+        What is inside an engine can no longer be reordered.
         """
         ...
 
@@ -162,11 +161,13 @@ class Eager:
 
     work_conserving = True
     starvation_bound_s: float | None = None
-    window_s = math.inf
     late_window_s = math.inf
     late_limit_s = math.inf
     looks_inside = False
     feeder = "fcfs"
+
+    def window_s(self, task: Task, cost: Cost) -> float:
+        return math.inf
 
     def place(
         self,

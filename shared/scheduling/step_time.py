@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
+
+# A prompt with a step for itself pays for that step alone. Short ones share it, as far as those who
+# decode meanwhile hardly notice: up to so many times what a step takes that prefills nothing.
+SHARING: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,11 @@ class EngineProfile:
     kv_capacity_tokens: int
     context_tokens: int
     source: str
+
+    def shared_s(self, sharing: float) -> float:
+        """Prompts may share a step to which they add no more than this together."""
+        a_chunk_s = self.step_time.prefill_s * self.chunk_tokens
+        return min(a_chunk_s, sharing * self.step_time.base_s)
 
     def alone_s(self, prompt_tokens: int, output_tokens: int) -> float:
         """From start to last token on an idle engine."""

@@ -80,11 +80,12 @@ def test_no_worker_is_sent_more_while_it_has_more_than_its_window_to_prefill(
     name: str, world: list[Task], fleet: Sequence[WorkerView], now: float
 ) -> None:
     policy = POLICIES[name]()
-    most_s = max(policy.window_s, policy.late_window_s)
 
     decided = plan(a_backlog(*world, policy=name), fleet, now=now, starvation_s=60)
 
-    assert all(a.worker.residual_s(now) <= most_s + 1e-9 for a in decided.dispatch)
+    for task, worker in decided.dispatch:
+        most_s = max(policy.window_s(task, COST), policy.late_window_s)
+        assert worker.residual_s(now) <= most_s + 1e-9
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -97,7 +98,7 @@ def test_whoever_waits_is_looked_at_again_when_a_worker_is_drained(
     named = len(decided.dispatch) + len(decided.expired) + len(decided.shed)
     started = Counter(a.worker.name for a in decided.dispatch)
     has_room = any(each.held + started[each.name] < each.slots for each in fleet)
-    is_eager = POLICIES[name]().window_s == math.inf
+    is_eager = POLICIES[name]().window_s(a_task("t"), COST) == math.inf
     assert (decided.look_again_at < math.inf) == (has_room and named < len(world) and not is_eager)
 
 

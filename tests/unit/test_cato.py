@@ -147,3 +147,17 @@ def test_a_starving_task_is_never_declined() -> None:
 
     assert backlog.pressure_s() > CATO.apart_s
     assert [each.task for each in decided.dispatch] == [starving]
+
+
+@pytest.mark.parametrize(
+    ("prompt_tokens", "is_sent"), [((200, 200), True), ((200, 600), False), ((1400, 200), False)]
+)
+def test_short_prompts_are_sent_together_so_that_they_share_a_step(
+    prompt_tokens: tuple[int, int], is_sent: bool
+) -> None:
+    first = a_task("first", ttft_s=1, prompt_tokens=prompt_tokens[0])
+    second = a_task("second", ttft_s=9, prompt_tokens=prompt_tokens[1])
+
+    decided = plan(a_backlog(first, second, policy="cato"), [ODD], now=0, starvation_s=60)
+
+    assert [each.task.id for each in decided.dispatch] == [first.id, second.id][: 1 + is_sent]

@@ -12,7 +12,7 @@ _RUN = ["run", "--url", "http://127.0.0.1:1"]
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--rate", "1", "--mix", "poems"], "unknown mix 'poems'; known: reference, editor"),
+        (["--rate", "1", "--mix", "poems"], "unknown mix 'poems'; known: reference, short, editor"),
         (["--rate", "1", "--mix", "none.toml"], "none.toml: expected a readable file"),
         ([], "--arrivals poisson needs --rate"),
         (["--arrivals", "trace"], "--arrivals trace needs --trace FILE"),

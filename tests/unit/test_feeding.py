@@ -33,6 +33,27 @@ def test_one_prompt_enters_at_a_time() -> None:
     assert HOLDING.feed(waiting, [], an_engine(prefill_tokens=500), now=0, free=9).enter == ()
 
 
+def test_short_prompts_enter_together_while_their_step_stays_short() -> None:
+    waiting = [a_task(name, prompt_tokens=300) for name in ("a", "b", "c")]
+
+    assert HOLDING.feed(waiting, [], an_engine(), now=0, free=9).enter == (0, 1)
+    assert HOLDING.feed(waiting, [], an_engine(), now=0, free=1).enter == (0,)
+
+
+def test_a_short_prompt_joins_a_short_one_that_is_inside_and_no_other_does() -> None:
+    for waits, inside, enters in ((300, 300, (0,)), (300, 500, ()), (600, 300, ())):
+        waiting = [a_task("next", prompt_tokens=waits)]
+        engine = an_engine(prefill_tokens=inside)
+
+        assert HOLDING.feed(waiting, [], engine, now=0, free=9).enter == enters
+
+
+def test_prompts_enter_in_the_order_in_which_they_came() -> None:
+    waiting = [a_task("short", prompt_tokens=300), PROMPT, a_task("other", prompt_tokens=300)]
+
+    assert HOLDING.feed(waiting, [], an_engine(), now=0, free=9).enter == (0,)
+
+
 def test_the_next_prompt_is_held_back_while_whole_answers_are_at_risk() -> None:
     fed = HOLDING.feed([PROMPT], [EASY, HURRIED, HURRIED, HURRIED], an_engine(), now=0, free=9)
 

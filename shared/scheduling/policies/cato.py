@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shared.domain.task import LatencyClass, Task
 from shared.scheduling.cost import Cost
 from shared.scheduling.policy import Home, Rank, WorkerView, milliseconds
+from shared.scheduling.step_time import SHARING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Cato:
     fleet cannot keep up, and a late answer would cost one that is on time.
     `home_price`: how many seconds of slack it gives, waiting for the engine that holds the
     beginning of its prompt, for each second of prefill which that saves.
+    `ahead_s`: what may be left to prefill where a prompt is sent; more where both are short enough
+    to be prefilled in one step (`sharing`, in multiples of its fixed cost).
     `margin_s`: what a dispatch takes, and what else keeps a prompt from its engine.
     """
 
@@ -42,7 +45,8 @@ class Cato:
     apart_s: float = 0.35
     home_price: float = 3.0
     margin_s: float = 0.012
-    window_s: float = 0.005
+    ahead_s: float = 0.005
+    sharing: float = SHARING
     late_window_s: float = 0.0
     late_limit_s: float = 0.5
     work_conserving: bool = False
@@ -58,6 +62,10 @@ class Cato:
             token_s = 2 * (1 - self.favour) * self.token_s
             work_s += token_s * task.prediction.output_tokens_p50
         return (self.doomed_at(task, cost) + self._price(pressure_s) * work_s,)
+
+    def window_s(self, task: Task, cost: Cost) -> float:
+        """A short one comes early enough to share a step."""
+        return max(self.ahead_s, cost.profile.shared_s(self.sharing) - cost.prefill_s(task))
 
     def place(
         self,
@@ -75,7 +83,7 @@ class Cato:
 
     def goes_home(self, task: Task, home: Home, now: float, cost: Cost) -> bool:
         saved_s = cost.first_token_s(task) - cost.first_token_s(task, home.cached_tokens)
-        begins_at = max(now, home.worker.drained_at - self.window_s)
+        begins_at = max(now, home.worker.drained_at - self.ahead_s)
         is_worth_it = begins_at - now <= self.home_price * saved_s
         is_in_time = begins_at <= self.doomed_at(task, cost) + saved_s
         return home.worker.is_free() and is_worth_it and is_in_time

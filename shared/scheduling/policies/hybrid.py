@@ -19,7 +19,7 @@ class Hybrid:
 
     per_token_s: float = 0.016
     margin_s: float = 0.012
-    window_s: float = 0.005
+    ahead_s: float = 0.005
     late_window_s: float = 0.0
     late_limit_s: float = float("inf")
     work_conserving: bool = False
@@ -30,6 +30,9 @@ class Hybrid:
     def rank(self, task: Task, cost: Cost, pressure_s: float) -> Rank:
         tokens = task.prediction.prompt_tokens + task.prediction.output_tokens_p50
         return (task.deadline_at + self.per_token_s * tokens,)
+
+    def window_s(self, task: Task, cost: Cost) -> float:
+        return self.ahead_s
 
     def place(
         self,
