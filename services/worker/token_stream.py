@@ -31,7 +31,7 @@ class LeaseRanOut(CatoError):
 
 
 class TokensLost(CatoError):
-    """Kafka did not take a piece of the answer, so the rest of it would have a gap."""
+    """Kafka did not or cannot take a piece of the answer, so the rest of it would have a gap."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -68,7 +68,11 @@ class TokenStream:
             self.texts.clear()
             self.tokens = 0
             self.sequence += 1
-            self.sender.watch(self.run, await self.sender.bus.publish(message))
+            try:
+                acknowledgement = await self.sender.bus.publish(message)
+            except ValueError as error:
+                raise TokensLost(f"a piece of the answer cannot be sent: {error}") from error
+            self.sender.watch(self.run, acknowledgement)
 
     def _note(self, piece: Piece) -> None:
         """Keep what the attempt's end will tell."""

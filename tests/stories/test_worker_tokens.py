@@ -1,8 +1,10 @@
 """What a client can read leaves the worker in order; what shows nothing waits for what does."""
 
+import pytest
+
 from services.worker.engine import Piece
 from services.worker.roster import Run, job_id_of
-from services.worker.token_stream import Sender, TokenStream
+from services.worker.token_stream import Sender, TokensLost, TokenStream
 from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus
 from shared.domain.outcome import FinishReason
@@ -38,6 +40,13 @@ async def test_the_first_text_leaves_at_once_also_when_mute_tokens_came_before_i
     (first,) = sent(bus)
     assert (first.sequence, first.text, first.tokens) == (0, "\u00e9", 3)
     assert first.kind == stream.run.task.kind
+
+
+async def test_a_piece_that_no_record_can_hold_ends_its_attempt_and_not_its_worker() -> None:
+    stream = a_stream(MemoryBus())
+
+    with pytest.raises(TokensLost, match="more than a record's"):
+        await stream.push(Piece(text="x" * 3_000_000, tokens=1))
 
 
 async def test_tokens_that_show_nothing_are_not_sent_and_still_counted() -> None:
