@@ -211,7 +211,10 @@ def test_event_lines_are_the_same_however_the_network_cuts_them(chunks: list[byt
         (b'{"object": "error", "message": "too long", "code": 400}', "too long"),
         (b'{"detail": "not found"}', "not found"),
         (b"<html>Bad Gateway</html>", "<html>Bad Gateway</html>"),
+        (b'{"error": {"message": "%b"}}' % (b"my prompt " * 100), "my prompt " * 30),
     ],
 )
-def test_a_refusal_is_read_in_every_shape_servers_have(body: bytes, said: str) -> None:
+def test_a_refusal_is_read_in_every_shape_servers_have_and_quoted_briefly(
+    body: bytes, said: str
+) -> None:
     assert refusal_of(body) == said

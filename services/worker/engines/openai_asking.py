@@ -172,7 +172,8 @@ class Asking:
         refused = field_refused(status, message, payload)
         if refused is None:
             return False
-        log.info("server refuses a field", extra={"field": refused, "said": message})
+        # Not in its own words: servers quote what a client wrote.
+        log.info("server refuses a field", extra={"field": refused})
         self.manners.refused.add(refused)
         return True
 

@@ -31,6 +31,8 @@ _BUSY: Final = frozenset({502, 503, 504})
 _ABOUT_A_FIELD: Final = frozenset({400, 422, 500, 501})
 _TOO_MANY: Final = 429
 _END_TOKEN: Final = "eos_token"
+# Of what a server says: it may quote the whole prompt, and endings are kept longer than prompts.
+_QUOTED_CHARS: Final = 300
 
 
 class Busy(EngineUnavailable):
@@ -219,7 +221,7 @@ def refusal_of(body: bytes) -> str:
     try:
         parsed: JsonValue = json.loads(body)
     except ValueError:
-        return body[:300].decode(errors="replace")
+        return body[:_QUOTED_CHARS].decode(errors="replace")
     if isinstance(parsed, dict) and "error" in parsed:
         parsed = parsed["error"]
     return _code_and_message(parsed)[1]
@@ -244,11 +246,11 @@ def _is_sent(name: str, payload: Mapping[str, JsonValue]) -> bool:
 
 def _code_and_message(error: JsonValue) -> tuple[int, str]:
     if not isinstance(error, dict):
-        return _SERVER_ERROR, str(error)
+        return _SERVER_ERROR, str(error)[:_QUOTED_CHARS]
     code = error.get("code")
     parts = (error.get("message") or error.get("detail"), error.get("param"))
     message = " ".join(str(part) for part in parts if part) or json.dumps(error)
-    return (code if isinstance(code, int) else _SERVER_ERROR), message
+    return (code if isinstance(code, int) else _SERVER_ERROR), message[:_QUOTED_CHARS]
 
 
 def _finish_reason(said: str) -> FinishReason:
