@@ -77,6 +77,17 @@ async def test_a_replay_begins_where_it_is_told_to(bus: Bus) -> None:
     assert replayed == ["three"]
 
 
+async def test_all_records_were_written_since_the_first_of_all_instants(bus: Bus) -> None:
+    await note(bus, "one", "two")
+
+    since = await bus.offsets_since("notes", 0.0)
+
+    assert [record.message.text async for record in bus.replay(NOTES, since=since)] == [
+        "one",
+        "two",
+    ]
+
+
 async def test_a_replay_of_nothing_ends(bus: Bus) -> None:
     assert await texts_from_the_beginning(bus, NOTES) == []
 

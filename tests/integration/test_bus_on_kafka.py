@@ -1,6 +1,7 @@
 """Over a broker the bus keeps what it promises in memory, and outlives the broker's absence."""
 
 import contextlib
+import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from shared.adapters.kafka_bus import KafkaBus
 from shared.domain.errors import Unavailable
 from shared.messages.bus import Bus
 from shared.messages.topics import TOPICS
-from tests.contract.notes import NOTES_OF_A_GROUP, Noted, Reader, note, reading
+from tests.contract.notes import NOTES, NOTES_OF_A_GROUP, Noted, Reader, note, reading
 from tests.contract.test_bus import *  # noqa: F403  the same promises, over Kafka
 from tests.contract.test_bus_places import *  # noqa: F403
 from tests.integration.conftest import Kafka
@@ -71,6 +72,16 @@ async def test_without_a_broker_connecting_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         async with KafkaBus.connect("127.0.0.1:1", delivery_timeout_s=2.0):
             pass
+
+
+async def test_what_was_written_before_an_instant_can_be_left_out(bus: Bus, kafka: Kafka) -> None:
+    await note(bus, "old")
+
+    since = await bus.offsets_since("notes", time.time() + 60)
+
+    read = [record.message.text async for record in bus.replay(NOTES, since=since)]
+    # The embedded broker keeps no time.
+    assert read == ([] if isinstance(kafka, RealKafka) else ["old"])
 
 
 async def test_topics_can_be_asked_for_again(kafka: Kafka) -> None:
