@@ -2,28 +2,59 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Final
 
 from pydantic import ValidationError
 
 from shared.domain.task import LatencyClass, Prediction, Promise, Task
+from shared.messages.bus import Bus, Subscription
 from shared.messages.catalogue import TaskClassified, TaskSubmitted
 from shared.messages.pool import DeadLettered
 
 _UNKNOWN_KIND = "unknown"
 
+_Accepted = TaskSubmitted | TaskClassified
+_TOPICS: Final[Mapping[str, type[_Accepted]]] = {
+    TaskSubmitted.base_topic: TaskSubmitted,
+    **dict.fromkeys(map(TaskClassified.topic_of, LatencyClass), TaskClassified),
+}
 
-def task_of_letter(letter: DeadLettered) -> Task | None:
+
+async def task_of_letter(letter: DeadLettered, bus: Bus) -> Task | None:
     """None where the letter is not about a task that was accepted and cannot go on."""
-    if letter.task_id is None or not letter.value_base64:
+    message = _TOPICS.get(letter.source_topic)
+    if message is None or letter.task_id is None or not letter.value_base64:
         return None
+    # A letter has no room for the end of a long record, which still lies where it was found.
+    accepted = _enclosed(letter, message) or await _lying_there(letter, message, bus)
+    match accepted:
+        case TaskSubmitted():
+            return _unclassified(accepted)
+        case TaskClassified(task=task):
+            return task
+        case None:
+            return None
+
+
+def _enclosed(letter: DeadLettered, message: type[_Accepted]) -> _Accepted | None:
     try:
-        value = base64.b64decode(letter.value_base64, validate=True)
-        if letter.source_topic == TaskSubmitted.base_topic:
-            return _unclassified(TaskSubmitted.decode(value))
-        if letter.source_topic in map(TaskClassified.topic_of, LatencyClass):
-            return TaskClassified.decode(value).task
+        return message.decode(base64.b64decode(letter.value_base64, validate=True))
     except (ValidationError, binascii.Error):
-        return None  # Cut off, or never one of ours.
+        return None
+
+
+async def _lying_there(
+    letter: DeadLettered, message: type[_Accepted], bus: Bus
+) -> _Accepted | None:
+    partition, offset = letter.source_partition, letter.source_offset
+    subscription = Subscription(
+        message=message, topic=letter.source_topic, partitions=frozenset({partition})
+    )
+    async with aclosing(bus.replay(subscription, since={partition: offset})) as lying:
+        async for record in lying:
+            return record.message if record.position.offset == offset else None
     return None
 
 

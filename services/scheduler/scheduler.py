@@ -103,7 +103,7 @@ class Scheduler:
     async def mourn(self, records: Sequence[Record[DeadLettered]]) -> None:
         """A task whose record nobody could handle was accepted all the same: it has to end."""
         for record in records:
-            task = task_of_letter(record.message)
+            task = await task_of_letter(record.message, self.bus)
             if task is None or task.model != self.measures.model:
                 continue
             if self.mirror.task(task.id) is None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Self
 
 from shared.adapters.clock import SystemClock
@@ -84,7 +84,7 @@ class KafkaBus:
 
     async def replay(
         self, subscription: Subscription[M], *, since: Mapping[int, int] | None = None
-    ) -> AsyncIterator[Record[M]]:
+    ) -> AsyncGenerator[Record[M], None]:
         topic = subscription.topic
         partitions = subscription.partitions or range(await self.partitions(topic))
         async for found in replayed(self._link, topic, partitions, since or {}):

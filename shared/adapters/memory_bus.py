@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -88,7 +88,7 @@ class MemoryBus:
 
     async def replay(
         self, subscription: Subscription[M], *, since: Mapping[int, int] | None = None
-    ) -> AsyncIterator[Record[M]]:
+    ) -> AsyncGenerator[Record[M], None]:
         logs = self._logs[subscription.topic]
         wanted = subscription.partitions or range(len(logs))
         present = [raw for p in sorted(wanted) for raw in logs[p][(since or {}).get(p, 0) :]]

@@ -1,6 +1,6 @@
 """The bus carries messages between services; this is all that a service knows of Kafka."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -84,7 +84,7 @@ class Bus(Protocol):
 
     def replay(
         self, subscription: Subscription[M], *, since: Mapping[int, int] | None = None
-    ) -> AsyncIterator[Record[M]]:
+    ) -> AsyncGenerator[Record[M], None]:
         """Read once from `since` (partition -> offset; default: beginning) to the present end."""
         ...
 

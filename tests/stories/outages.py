@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
@@ -55,7 +55,7 @@ class OutageBus(MemoryBus):
 
     def replay(
         self, subscription: Subscription[M], *, since: Mapping[int, int] | None = None
-    ) -> AsyncIterator[Record[M]]:
+    ) -> AsyncGenerator[Record[M], None]:
         self.replayed[subscription.topic] = since or {}
         return super().replay(subscription, since=since)
 

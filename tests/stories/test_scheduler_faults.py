@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 from services.scheduler.scheduler import Knobs
+from shared.adapters.handover import DeadLetters, RawRecord
 from shared.domain.outcome import Attempt, Outcome
 from shared.domain.task import TaskId
 from shared.messages.body import Body
@@ -229,6 +230,26 @@ async def test_a_task_that_dies_as_a_letter_before_it_was_queued_ends_all_the_sa
                 value_base64=base64.b64encode(submitted.encode()).decode(),
             )
         )
+        await pool.until(lambda: "t" in pool.outcomes(), within_s=1, saying="t ends")
+
+        assert pool.outcomes() == {"t": Outcome.DEAD_LETTERED}
+
+
+async def test_a_task_too_long_for_its_letter_ends_all_the_same() -> None:
+    async with Pool.open() as pool:
+        submitted = TaskSubmitted(
+            task_id=TaskId("t"),
+            tenant="local",
+            model="cato-demo",
+            received_at=pool.clock.now(),
+            reply_to=HERE,
+            body=Body(route="completions", prompt="x" * 1_500_000, max_tokens=8),
+        )
+
+        letters = DeadLetters(bus=pool.bus, clock=pool.clock)
+        position = await (await pool.bus.publish(submitted))
+        raw = RawRecord(position, submitted.encode(), {})
+        await letters.bury(raw, reason="nobody could classify it", task_id=submitted.task_id)
         await pool.until(lambda: "t" in pool.outcomes(), within_s=1, saying="t ends")
 
         assert pool.outcomes() == {"t": Outcome.DEAD_LETTERED}
