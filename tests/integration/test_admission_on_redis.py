@@ -62,6 +62,19 @@ async def test_more_than_a_hundred_can_follow_at_once(event_log: RedisEventLog) 
     assert {event for _, event in await following} == {"an event"}
 
 
+async def test_a_redis_without_memory_keeps_the_leases_it_has(redis: BoundedRedis) -> None:
+    leases = RedisReplyLeases(redis, 4, ttl_s=10)
+    partition = await leases.acquire("here")
+    await redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Unavailable, match="does not accept this now"):
+            await leases.acquire("newcomer")
+
+        assert await leases.renew(partition, "here")
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+
 async def test_without_redis_everything_is_unavailable() -> None:
     async with connect_redis("redis://127.0.0.1:1/0") as nobody:
         log = RedisEventLog(nobody, ttl_s=1, byte_cap=100)

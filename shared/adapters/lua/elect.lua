@@ -3,6 +3,8 @@
   ARGV  1 candidate   2 time to live, milliseconds
   Returns 1 while the candidate holds it, else 0. ]]
 local leader = redis.call('GET', KEYS[1])
-if leader and leader ~= ARGV[1] then return 0 end
+-- Renewed without a word of memory: a Redis that is full takes nothing new, and keeps its leases.
+if leader == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if leader then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
