@@ -68,11 +68,6 @@ def stages_of_recipe(name: str, *, offered: Offered, most_tokens: int | None) ->
     return tuple(stages)
 
 
-def is_checked(stages: Sequence[Stage]) -> bool:
-    """Will some step look whether an answer parses?"""
-    return any(stage.unless_parses is not None for stage in stages)
-
-
 def promise_of(stages: Sequence[Stage], own: Promise | None, recipe: str | None) -> Promise:
     """One promise for the whole: the client's, the recipe's, or what its steps are usually given.
 

@@ -125,7 +125,3 @@ class Task:
         """When the promise breaks: the first token for `ttft`, the last one for `e2e`."""
         promised_s = self.promise.ttft_s if self.promise.ttft_s is not None else self.promise.e2e_s
         return self.received_at + (PATIENCE_S if promised_s is None else promised_s)
-
-    def is_worthless(self, now: float) -> bool:
-        """Would nobody want the answer any more, were it there now?"""
-        return self.useful_s is not None and now > self.received_at + self.useful_s
