@@ -1,6 +1,7 @@
 """What people write behind an option, turned into values or refused in one line."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -50,6 +51,27 @@ def steps(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {text!r}")
     return int(text)
+
+
+def folder(text: str) -> Path:
+    """Made here if it is missing: nobody should measure first and then learn that it cannot be."""
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be made: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"nothing can be written into {path}")
+    return path
+
+
+def file(text: str) -> Path:
+    """One to be written when all is done; that it can be is asked before."""
+    path = Path(text)
+    has_place = path.is_file() or (path.parent.is_dir() and not path.exists())
+    if not has_place or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{path} cannot be written")
+    return path
 
 
 def pair(text: str) -> tuple[float, float]:

@@ -17,8 +17,10 @@ from deploy.local.errors import LocalError
 from deploy.local.house import EMBEDDED, REAL, Blueprint, House, Pool
 from deploy.local.misspelt import misspelt
 from deploy.local.pools import Asked, pools_of, tokenizers_of
+from deploy.local.ports import port
 from deploy.local.processes import first_to_end
 from deploy.local.scaling import WORKER_STARTS_IN, BoundsContradict, keep_scaled
+from loadgen.cli_values import count, file, folder, positive
 
 _ENGINES_TELL: Final = {
     "simulated": "a simulated engine makes the tokens up",
@@ -54,16 +56,20 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
         "engine, engine-url, profile, policy and slots may be its own",
     )
     up.set_defaults(usual_engine="embedded")
-    up.add_argument("--scale-to", type=int, metavar="N", help="workers when the load needs them")
+    up.add_argument("--scale-to", type=count, metavar="N", help="workers when the load needs them")
     up.add_argument(
-        "--scale-hold", type=float, default=300.0, metavar="S", help="keep them so long after that"
+        "--scale-hold",
+        type=positive,
+        default=300.0,
+        metavar="S",
+        help="keep them so long after that",
     )
-    up.add_argument("--announce", type=Path, metavar="FILE", help="write addresses and pids there")
+    up.add_argument("--announce", type=file, metavar="FILE", help="write addresses and pids there")
     demo.add_argument(
         "--model", dest="models", nargs=1, type=Asked.read, metavar="NAME", help="its name"
     )
-    demo.add_argument("--seconds", type=float, default=30.0, help="length of the workload")
-    demo.add_argument("--rate", type=float, help="requests per second; else 1.2 of the capacity")
+    demo.add_argument("--seconds", type=positive, default=30.0, help="length of the workload")
+    demo.add_argument("--rate", type=positive, help="requests per second; else 1.2 of the capacity")
     demo.add_argument("--seed", type=int, default=1)
     # Two cores carry one busy worker beside the house and whoever asks. How much is too much is
     # known of the simulated engine.
@@ -72,10 +78,12 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _add_house_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--port", type=int, default=8000, help="of the ingress; 0 takes any")
-    command.add_argument("--workers", type=int, default=2)
-    command.add_argument("--schedulers", type=int, default=1, help="one leads, the others stand by")
-    command.add_argument("--out", type=Path, default=Path("out"), help="logs, traces, reports")
+    command.add_argument("--port", type=port, default=8000, help="of the ingress; 0 takes any")
+    command.add_argument("--workers", type=count, default=2)
+    command.add_argument(
+        "--schedulers", type=count, default=1, help="one leads, the others stand by"
+    )
+    command.add_argument("--out", type=folder, default="out", help="logs, traces, reports")
     kafka = f"{EMBEDDED}, {REAL} (Apache Kafka, needs Java 17), or the address of a broker"
     command.add_argument("--kafka", default=_default_kafka(), help=kafka)
     command.add_argument(

@@ -6,7 +6,8 @@ LocalError
 ├── NotReady          a process runs but did not become ready in time
 └── MissingPart       something must be installed first
     ├── KafkaUnavailable  Apache Kafka itself cannot run here
-    └── EngineUnreachable the engine that was named does not answer
+    ├── EngineUnreachable the engine that was named does not answer
+    └── StoreUnreachable  nor does the broker or the Redis that was named
 """
 
 import signal
@@ -57,6 +58,10 @@ class KafkaUnavailable(MissingPart):
 
 class EngineUnreachable(MissingPart):
     """Nothing that speaks the OpenAI API answers where the engine should be."""
+
+
+class StoreUnreachable(MissingPart):
+    """No broker, or no Redis, answers where it should be."""
 
 
 def _ended(status: int) -> str:

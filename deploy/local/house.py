@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Final, Self
 
 from deploy.local.embedded_kafka import EmbeddedKafka
+from deploy.local.errors import StoreUnreachable
 from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Child, Household, answers
 from deploy.local.real_kafka import FOR_LONG, RealKafka
-from deploy.local.redis import LocalRedis
+from deploy.local.redis import LocalRedis, must_answer
 from shared.adapters.kafka.topic_creation import create_topics
+from shared.domain.errors import Unavailable
 
 EMBEDDED: Final = "embedded"
 REAL: Final = "real"
@@ -82,8 +84,7 @@ class House:
             broker = await _broker(blueprint, stack)
             servers = broker.bootstrap if broker else blueprint.kafka
             redis = await _redis(blueprint, stack)
-            prefix = blueprint.settings.get("CATO_TOPIC_PREFIX", "")
-            await create_topics(servers, topic_prefix=prefix)
+            await _make_topics(servers, blueprint.settings.get("CATO_TOPIC_PREFIX", ""))
             household = await stack.enter_async_context(
                 Household.open(blueprint.directory / "logs", drain_s=blueprint.drain_s)
             )
@@ -190,7 +191,16 @@ async def _broker(
     return None
 
 
+async def _make_topics(servers: str, prefix: str) -> None:
+    try:
+        await create_topics(servers, topic_prefix=prefix)
+    except Unavailable as error:
+        remedy = "start it first, or correct --kafka or KAFKA_BOOTSTRAP"
+        raise StoreUnreachable(str(error), remedy) from error
+
+
 async def _redis(blueprint: Blueprint, stack: contextlib.AsyncExitStack) -> LocalRedis | None:
     if blueprint.redis_url is not None:
+        await must_answer(blueprint.redis_url)
         return None
     return await stack.enter_async_context(LocalRedis.start(blueprint.directory / "redis"))

@@ -103,6 +103,6 @@ def _option(text: str) -> tuple[str, str]:
     if name not in (*_SETTINGS, _WORKERS) or not value:
         known = ", ".join(f"{each}=…" for each in (_WORKERS, *_SETTINGS))
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {known}")
-    if name == _WORKERS and not value.isdecimal():
-        raise argparse.ArgumentTypeError(f"workers={value} is not a number of workers")
+    if name == _WORKERS and not (value.isdecimal() and int(value)):
+        raise argparse.ArgumentTypeError(f"workers={value} is not a number of workers above 0")
     return name, value

@@ -1,5 +1,6 @@
 """Every part of the house listens on a loopback port, which somebody else may hold already."""
 
+import argparse
 import socket
 from collections import deque
 from typing import Final
@@ -10,6 +11,14 @@ LOOPBACK = "127.0.0.1"
 
 # Whoever is to listen there has to start first; until then the kernel would choose a port again.
 _CHOSEN: Final[deque[int]] = deque(maxlen=1000)
+_HIGHEST: Final = 65_535
+
+
+def port(text: str) -> int:
+    """As somebody typed it; 0 stands for any."""
+    if not text.isdecimal() or int(text) > _HIGHEST:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to {_HIGHEST}, found {text!r}")
+    return int(text)
 
 
 def chosen_port(port: int, *, setting: str) -> int:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from deploy.local.errors import MissingPart
+from deploy.local.errors import MissingPart, StoreUnreachable
 from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Child
+from shared.adapters.redis_connection import connect_redis, translated
+from shared.domain.errors import Unavailable
 
 _READY_WITHIN_S = 60.0
 _DRAIN_S = 5.0
@@ -37,6 +39,17 @@ def _bundled_server() -> Path | None:
         if server.exists():
             return server
     return None
+
+
+async def must_answer(url: str) -> None:
+    """Raises StoreUnreachable: every service would wait for it in silence, and so for ever."""
+    try:
+        async with connect_redis(url) as redis:
+            with translated():
+                await redis.ping()
+    except (Unavailable, ValueError) as error:
+        remedy = "start it first, or correct --redis or CATO_REDIS_URL (redis://host:port/db)"
+        raise StoreUnreachable(str(error), remedy) from error
 
 
 @dataclass(slots=True, kw_only=True)

@@ -99,6 +99,20 @@ def test_an_engine_that_does_not_answer_is_named_before_anything_starts(tmp_path
     assert not (tmp_path / "logs").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "address"), [("--kafka", "127.0.0.1:1"), ("--redis", "redis://127.0.0.1:1/0")]
+)
+def test_a_store_that_does_not_answer_is_named_together_with_the_option_that_names_it(
+    tmp_path: Path, option: str, address: str
+) -> None:
+    up = _run(*LOCAL, "up", "--port", "0", option, address, "--out", str(tmp_path))
+
+    assert up.returncode == 1
+    assert f"start it first, or correct {option}" in up.stderr
+    assert "Traceback" not in up.stderr
+    assert not (tmp_path / "logs").exists()
+
+
 def test_a_port_in_use_is_named_together_with_the_option_that_changes_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]

@@ -110,9 +110,9 @@ def test_a_policy_brings_its_feeder() -> None:
 
 
 def test_a_model_that_is_named_twice_is_refused_in_one_line(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["up", "--model", "small", "--model", "small,workers=1"])
+    status = main(["up", "--out", str(tmp_path), "--model", "small", "--model", "small,workers=1"])
 
     assert status == 1
     assert capsys.readouterr().err.splitlines() == [
@@ -124,7 +124,7 @@ def test_a_model_that_is_named_twice_is_refused_in_one_line(
     ("model", "said"),
     [
         ("small,speed=5", "'speed=5' is not one of workers=…, engine=…, engine-url=…"),
-        ("small,workers=many", "workers=many is not a number of workers"),
+        ("small,workers=many", "workers=many is not a number of workers above 0"),
         ("small,workers", "'workers' is not one of workers=…"),
         (",workers=2", "a model has a name"),
     ],
@@ -139,9 +139,11 @@ def test_a_pool_that_is_written_wrongly_is_told_what_would_be_right(
 
 
 def test_every_pool_has_to_fit_below_the_bound_of_scaling(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["up", "--model", "small", "--model", "large,workers=5", "--scale-to", "4"])
+    pools = ("--model", "small", "--model", "large,workers=5")
+
+    status = main(["up", "--out", str(tmp_path), *pools, "--scale-to", "4"])
 
     assert status == 1
     assert "--scale-to 4 is below --workers 5" in capsys.readouterr().err
