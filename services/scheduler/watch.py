@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Protocol
 
 from services.scheduler.mirror import Held
@@ -19,6 +20,7 @@ from shared.telemetry import instruments
 log = logging.getLogger(__name__)
 
 _BEAT_S = 0.1
+_OUTLOOK_BEATS = 10  # once a second
 _SLOW_BEAT_S = 1.0
 _RESEND_AFTER_S = 0.3
 # Each carries the whole prompt, and a worker that is slow to read needs no more of them.
@@ -48,8 +50,10 @@ class Watch:
 
     async def keep(self) -> None:
         """What cannot wait, beat by beat until cancelled."""
-        while True:
+        for beat in count(1):
             await self._pause()
+            if beat % _OUTLOOK_BEATS == 0:
+                await self._attempt(self._count_workers)
             for duty in (self._take_back_from_the_silent, self._chase_dispatches, self._report):
                 await self._attempt(duty)
 
@@ -64,7 +68,6 @@ class Watch:
                 self._check_store,
                 self._cancel_for_vanished_clients,
                 self._mark_low_water,
-                self._count_workers,
             ):
                 await self._attempt(duty)
 
