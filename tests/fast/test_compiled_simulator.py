@@ -15,7 +15,7 @@ _ROOT: Final = Path(__file__).parents[2]
 _COMPILED: Final = _ROOT / "build" / "compiled"
 _WHOLE_HOUSE: Final = (
     "--workers 4 --load 1.5 --typing --prefix-share 0.75 --report-ms 50 --retries 2"
-    " --fleet 4:+1 8:-2 --load-s 2"
+    " --fleet 2:+1 4:-2 --load-s 1"
 )
 
 
@@ -53,8 +53,28 @@ def test_what_takes_the_time_is_compiled() -> None:
 def test_a_compiled_run_reports_what_an_interpreted_one_does(
     policy: str, scene: str, tmp_path: Path
 ) -> None:
-    arguments = f"--policy {policy} --duration 12 {scene}"
+    arguments = f"--policy {policy} --duration 6 {scene}"
 
     compiled = _report(_COMPILED, arguments, tmp_path / "compiled.json")
 
     assert compiled == _report(_ROOT, arguments, tmp_path / "interpreted.json")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare --policies cato hybrid --loads 1.5 --seeds 1 2 --duration 6",
+        "ablation --loads 1.5 --seeds 1 --duration 4",
+        "robustness --loads 1.5 --seeds 1 --duration 4",
+        "chains --loads 1.5 --seeds 1 --duration 10",
+        "scale --seconds 60 --seeds 1 --most 2 --load-s 10",
+    ],
+)
+def test_what_several_processes_play_is_the_same_compiled(command: str, tmp_path: Path) -> None:
+    arguments = ["-m", "loadgen", *command.split(), "--processes", "2"]
+    if command.startswith(("compare", "scale")):
+        arguments += ["--out", str(tmp_path)]
+
+    compiled = _python(_COMPILED, *arguments)
+
+    assert compiled and compiled == _python(_ROOT, *arguments)
