@@ -14,7 +14,7 @@ from services.ingress.errands import Errands
 from services.ingress.errors import OutOfReach
 from services.ingress.exchange import Exchange
 from services.ingress.gate import Gate
-from services.ingress.journal import Journal, Scribe, facts_about
+from services.ingress.journal import Facts, Journal, Scribe, facts_about
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.domain.task import TaskId
@@ -61,7 +61,7 @@ class Ingress:
         if asked.tenant.has_quota() and not asked.detached:
             self.errands.run(self.gate.settle(asked, used_tokens))
 
-    async def detach(self, asked: Asked) -> None:
+    async def detach(self, asked: Asked) -> Facts:
         """Accept a task that goes on when its client leaves; returns when Kafka has it.
 
         Raises TaskRejected, Unavailable.
@@ -77,6 +77,7 @@ class Ingress:
         )
         self.errands.run(self._write_down(scribe, conversation))
         await self._acceptance(asked, conversation, acknowledgement)
+        return facts
 
     async def once(self, asked: Asked, digest: str) -> TaskId:
         """The task that the client's key stands for, accepted now or known from before.

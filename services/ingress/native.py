@@ -40,11 +40,9 @@ class Submitting:
         asked.root.end(self.ingress.clock.now())
 
     async def _accepted(self, asked: Asked, heard: Heard) -> Facts:
-        task_id = asked.task_id
         if asked.headers.idempotency_key is None:
-            await self.ingress.detach(asked)
-        else:
-            task_id = await self.ingress.once(asked, heard.digest("tasks"))
+            return await self.ingress.detach(asked)
+        task_id = await self.ingress.once(asked, heard.digest("tasks"))
         return await self.ingress.journal.facts_of(task_id, asked.tenant.name)
 
 

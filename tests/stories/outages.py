@@ -92,10 +92,16 @@ class OutageLog(MemoryEventLog):
     """While it `is_away` it writes, and nobody hears of it."""
 
     is_away = False
+    leaves_when_opened = False
+
+    async def tenant_of(self, task_id: str) -> str | None:
+        self._strike()
+        return await super().tenant_of(task_id)
 
     async def open(self, task_id: str, tenant: str, facts: str) -> None:
         await super().open(task_id, tenant, facts)
         self._strike()
+        self.is_away = self.leaves_when_opened
 
     async def append(self, task_id: str, event: str, number: int) -> bool:
         is_there = await super().append(task_id, event, number)

@@ -80,6 +80,15 @@ async def test_a_native_task_goes_on_while_redis_is_away_and_lies_ready_afterwar
         assert [json.loads(event).get("text") for event in events] == ["It ", "works", None]
 
 
+async def test_a_native_task_is_accepted_once_though_redis_leaves_in_the_middle_of_it() -> None:
+    async with House.open() as house:
+        house.log.leaves_when_opened = True
+        accepted = await house.client.post(TASKS, SUMMARY)
+
+        assert accepted.status == 202
+        assert accepted.json()["id"] == (await house.task()).task_id
+
+
 async def test_whoever_leaves_a_task_that_goes_on_is_not_kept_in_mind() -> None:
     async with House.open() as house:
         for _ in range(3):
