@@ -19,7 +19,7 @@ from loadgen import (
     cli_simulate,
 )
 from loadgen.bench.errors import BenchError
-from loadgen.cli_values import UsageError, written
+from loadgen.cli_values import UsageError, folder, written
 from loadgen.drivers.errors import DriverError
 from loadgen.extra import ExtraMissing
 from loadgen.report.document import ReportUnreadable, read_runs
@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     cli_chains.add_to(commands)
     report = commands.add_parser("report", help="put the report.json of several runs side by side")
     report.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    report.add_argument("--out", type=Path, metavar="DIR", help="write report.html and report.json")
+    report.add_argument(
+        "--out", type=folder, metavar="DIR", help="write report.html and report.json"
+    )
     report.set_defaults(act=_report)
     return parser
 

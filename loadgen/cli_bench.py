@@ -13,7 +13,7 @@ import uvloop
 
 from loadgen.bench import agreement, latency, overload, scheduler, simulator, throughput
 from loadgen.bench.sheet import Sheet, encode, show
-from loadgen.cli_values import UsageError, positive, write
+from loadgen.cli_values import UsageError, file, folder, positive, write
 from loadgen.report.table import terminal
 from shared.scheduling.policies import POLICIES
 
@@ -26,7 +26,7 @@ _TERMINATED: Final = 143
 def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     bench = commands.add_parser("bench", help="measure the house itself")
     bench.add_argument("what", choices=BENCHES)
-    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    bench.add_argument("--json", type=file, metavar="FILE", help="write the figures there")
     bench.add_argument("--quick", action="store_true", help="shorter, and less certain")
     bench.add_argument("--kafka", default="real", help="real, embedded, or a broker's address")
     bench.add_argument("--against", choices=["ray"], help="latency: measure Ray Serve beside it")
@@ -35,7 +35,7 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     agreed.add_argument("--policies", nargs="+", choices=[*POLICIES])
     agreed.add_argument("--loads", nargs="+", type=positive)
     agreed.add_argument("--seeds", nargs="+", type=int)
-    bench.add_argument("--out", type=Path, metavar="DIR", help="keep logs and traces there")
+    bench.add_argument("--out", type=folder, metavar="DIR", help="keep logs and traces there")
     bench.set_defaults(act=run_bench)
 
 
@@ -46,7 +46,6 @@ def run_bench(options: argparse.Namespace) -> int:
         raise UsageError("--policies, --loads and --seeds go with agreement")
     with tempfile.TemporaryDirectory(prefix="cato-bench-") as passing:
         directory = options.out or Path(passing)
-        directory.mkdir(parents=True, exist_ok=True)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             try:
                 sheets = runner.run(_until_terminated(BENCHES[options.what](directory, options)))

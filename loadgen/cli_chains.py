@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -32,7 +31,9 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
     command.add_argument("--bound", action="store_true", help="what nobody could keep; takes long")
     command.add_argument("--processes", type=cli_values.count, default=os.cpu_count() or 1)
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
+    command.add_argument(
+        "--json", type=cli_values.file, metavar="FILE", help="write the rows as JSON"
+    )
     command.set_defaults(act=tell_chains)
 
 

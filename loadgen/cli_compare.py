@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from loadgen import cli_values
-from loadgen.cli_simulate import add_scene, scene_of
+from loadgen.cli_simulate import add_scene, add_trace, scene_of
 from loadgen.cli_values import UsageError
 from loadgen.compare import Compared, Row, compare, scenes
 from loadgen.compare_plots import draw
@@ -58,8 +58,11 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command.add_argument("--full", action="store_true", help="every load, fleet and arrivals")
     command.add_argument("--no-limits", action="store_true", help="no hindsight, no upper bound")
     command.add_argument("--processes", type=cli_values.count, default=os.cpu_count() or 1)
-    command.add_argument("--out", type=Path, metavar="DIR", help="compare.md, .json and plots")
+    command.add_argument(
+        "--out", type=cli_values.folder, metavar="DIR", help="compare.md, .json and plots"
+    )
     add_scene(command)
+    add_trace(command)
     command.set_defaults(act=compare_all)
 
 
@@ -129,7 +132,6 @@ def _compared(
 
 def _write(out: Path, told: str, compared: Sequence[Compared]) -> None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
         (out / "compare.md").write_text(told, encoding="utf-8")
         rows = [each.row for each in compared]
         (out / "compare.json").write_bytes(_ROWS.dump_json(rows, indent=1))

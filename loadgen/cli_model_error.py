@@ -25,7 +25,9 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     )
     command.add_argument("recordings", nargs="+", type=Path, metavar="DIR|FILE")
     command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
+    command.add_argument(
+        "--json", type=cli_values.file, metavar="FILE", help="write the table as JSON"
+    )
     command.set_defaults(act=tell_errors)
 
 

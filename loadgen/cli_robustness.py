@@ -3,7 +3,6 @@
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -28,7 +27,9 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command.add_argument("--workers", type=cli_values.count, default=2)
     command.add_argument("--seeds", nargs="+", type=int, default=_SEEDS)
     command.add_argument("--processes", type=cli_values.count, default=os.cpu_count() or 1)
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
+    command.add_argument(
+        "--json", type=cli_values.file, metavar="FILE", help="write the table as JSON"
+    )
     add_scene(command)
     command.set_defaults(act=tell_losses)
 

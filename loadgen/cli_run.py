@@ -49,8 +49,9 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
 def _add_workload(run: argparse.ArgumentParser) -> None:
     number = cli_values.positive
     run.add_argument("--seconds", type=number, default=60.0)
-    run.add_argument("--rate", type=number, help="requests per second, on average")
-    run.add_argument("--load", type=number, help="instead, of what --workers of --profile can do")
+    rate = run.add_mutually_exclusive_group()
+    rate.add_argument("--rate", type=number, help="requests per second, on average")
+    rate.add_argument("--load", type=number, help="instead, of what --workers of --profile can do")
     run.add_argument("--workers", type=cli_values.count, default=1, help="with --load")
     run.add_argument(
         "--mix", default="reference", help="reference, short, editor, or a .toml/.json file"
@@ -90,8 +91,12 @@ def _add_output(run: argparse.ArgumentParser) -> None:
         metavar="NAME:MS",
         help="limits of your own: ttft, tpot, e2el in ms",
     )
-    run.add_argument("--out", type=Path, metavar="DIR", help="write report.html and report.json")
-    run.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON there")
+    run.add_argument(
+        "--out", type=cli_values.folder, metavar="DIR", help="write report.html and report.json"
+    )
+    run.add_argument(
+        "--json", type=cli_values.file, metavar="FILE", help="write the report as JSON there"
+    )
     run.add_argument("--name", help="of this run in reports")
     run.add_argument("--brief", action="store_true", help="progress, but no table")
     run.add_argument("--quiet", action="store_true", help="no progress, no table")
@@ -99,6 +104,8 @@ def _add_output(run: argparse.ArgumentParser) -> None:
 
 def run_once(options: argparse.Namespace) -> int:
     arrivals = arrivals_of(options)
+    if not arrivals:
+        raise UsageError("nothing arrives in that time; let it last longer")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         played = runner.run(_play(options, arrivals))
     report = _report(options, played, arrivals)
@@ -115,9 +122,9 @@ def arrivals_of(options: argparse.Namespace) -> list[Arrival]:
     """The workload these options ask for, without any text yet."""
     mix = cli_values.mix(options.mix)
     crowd = Crowd(typing=None if options.no_typing else Typing(), tenants=options.tenants)
-    if options.arrivals == TRACE:
-        if options.trace is None:
-            raise UsageError("--arrivals trace needs --trace FILE")
+    if (options.arrivals == TRACE) != (options.trace is not None):
+        raise UsageError("--arrivals trace and --trace FILE go together")
+    if options.trace is not None:
         window = options.window or WHOLE
         rows = read_trace(options.trace, window=window, rate_scale=options.scale)
         return replay(mix, rows, options.seed, crowd)

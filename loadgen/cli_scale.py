@@ -39,7 +39,9 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command.add_argument("--mix", default="reference", help="reference, short, editor, or a file")
     command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
     command.add_argument("--processes", type=cli_values.count, default=os.cpu_count() or 1)
-    command.add_argument("--out", type=Path, metavar="DIR", help="scale.md and scale.json")
+    command.add_argument(
+        "--out", type=cli_values.folder, metavar="DIR", help="scale.md and scale.json"
+    )
     command.set_defaults(act=scale_all)
 
 
@@ -86,7 +88,6 @@ def _shifts(options: argparse.Namespace) -> Iterator[Shift]:
 
 def _write(out: Path, told: str, rows: Sequence[ScaleRow]) -> None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
         (out / "scale.md").write_text(told, encoding="utf-8")
         (out / "scale.json").write_bytes(_ROWS.dump_json(list(rows), indent=1))
     except OSError as error:

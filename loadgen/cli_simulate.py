@@ -28,13 +28,16 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
     simulate.add_argument("--arrivals", choices=[*TIMES, TRACE], default=GAMMA)
     simulate.add_argument("--seed", type=int, default=1)
     add_scene(simulate)
+    add_trace(simulate)
     simulate.add_argument(
         "--fleet", type=_change, nargs="+", default=[], metavar="AT:N", help="60:+2 180:-2"
     )
     simulate.add_argument(
         "--load-s", type=cli_values.positive, default=30.0, help="a worker loads its model"
     )
-    simulate.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
+    simulate.add_argument(
+        "--json", type=cli_values.file, metavar="FILE", help="write the report as JSON"
+    )
     simulate.set_defaults(act=simulate_once)
 
 
@@ -43,7 +46,6 @@ def add_scene(command: argparse.ArgumentParser) -> None:
     command.add_argument("--mix", default="reference", help="reference, short, editor, or a file")
     command.add_argument("--profile", default="reference", help=", ".join(PROFILES) + ", or a file")
     command.add_argument("--cv", type=cli_values.positive, default=2.0, help="of gamma's gaps")
-    command.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")
     command.add_argument("--typing", action="store_true", help="editors type on, and cancel")
     command.add_argument(
         "--prefix-share",
@@ -57,6 +59,12 @@ def add_scene(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--retries", type=cli_values.steps, default=0, help="of who was shed")
     command.add_argument("--backoff-s", type=cli_values.positive, default=0.5, help="then doubled")
+    command.set_defaults(trace=None)
+
+
+def add_trace(command: argparse.ArgumentParser) -> None:
+    """Where arrivals can be chosen."""
+    command.add_argument("--trace", type=Path, metavar="FILE", help="with --arrivals trace")
 
 
 def scene_of(
@@ -97,7 +105,7 @@ def simulate_once(options: argparse.Namespace) -> int:
         raise UsageError("nothing arrives in that time; let it last longer")
     report = _report(scene, options.policy, played)
     if options.json is not None:
-        options.json.write_bytes(encode([report]))
+        cli_values.write(options.json, encode([report]))
     show([report], Console())
     return 0
 

@@ -130,10 +130,6 @@ def keys(path: Path | None) -> tuple[str, ...]:
 
 def written(runs: Sequence[RunReport], directory: Path) -> None:
     """report.json and report.html."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {directory}: {error.strerror}") from error
     write(directory / "report.json", encode(runs))
     write(directory / "report.html", page(runs).encode())
 

@@ -35,6 +35,9 @@ class Window:
     start_s: float = 0.0
     duration_s: float = math.inf
 
+    def __str__(self) -> str:
+        return f"in the {self.duration_s:g} s from {self.start_s:g} s on"
+
     def holds(self, row: TraceRow) -> bool:
         return self.start_s <= row.at_s < self.start_s + self.duration_s
 
@@ -50,7 +53,7 @@ def read_trace(path: Path, *, window: Window = WHOLE, rate_scale: float = 1.0) -
     inside = [row for row in rows if window.holds(row)]
     if not inside:
         found = f"a trace of {rows[-1].at_s:.1f} s"
-        raise TraceUnreadable(path, None, f"requests inside {window}", found)
+        raise TraceUnreadable(path, None, f"requests {window}", found)
     return [replace(row, at_s=(row.at_s - window.start_s) / rate_scale) for row in inside]
 
 

@@ -15,7 +15,9 @@ _RUN = ["run", "--url", "http://127.0.0.1:1"]
         (["--rate", "1", "--mix", "poems"], "unknown mix 'poems'; known: reference, short, editor"),
         (["--rate", "1", "--mix", "none.toml"], "none.toml: expected a readable file"),
         ([], "--arrivals poisson needs --rate"),
-        (["--arrivals", "trace"], "--arrivals trace needs --trace FILE"),
+        (["--arrivals", "trace"], "--arrivals trace and --trace FILE go together"),
+        (["--rate", "1", "--trace", "t.csv"], "--arrivals trace and --trace FILE go together"),
+        (["--rate", "0.001", "--seconds", "1"], "nothing arrives in that time"),
         (["--arrivals", "trace", "--trace", "none.csv"], "none.csv: expected a readable file"),
     ],
 )
@@ -38,6 +40,7 @@ def test_a_workload_that_cannot_be_made_is_refused(
         (["--rate", "1", "--goodput", "tbt:5"], "expected NAME:MS with one of ttft, tpot, e2el"),
         (["--rate", "1", "--window", "60"], "expected two numbers like 60:120, found '60'"),
         (["--rate", "1", "--arrivals", "tides"], "invalid choice: 'tides'"),
+        (["--rate", "1", "--load", "1"], "argument --load: not allowed with argument --rate"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_named(
@@ -48,6 +51,43 @@ def test_an_option_that_makes_no_sense_is_named(
 
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run --url http://127.0.0.1:1 --rate 1 --out",
+        "run --url http://127.0.0.1:1 --rate 1 --json",
+        "report report.json --out",
+        "simulate --json",
+        "compare --out",
+        "robustness --json",
+        "chains --json",
+        "scale --out",
+        "model-error recordings --json",
+        "bench scheduler --out",
+        "bench scheduler --json",
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_measured(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SystemExit, match="2"):
+        main([*command.split(), str(tmp_path / "file" / "below")])
+
+    assert f"{tmp_path}/file/below cannot be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["ablation", "robustness"])
+def test_a_command_that_replays_no_trace_takes_none(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([command, "--trace", "trace.csv"])
+
+    assert "unrecognized arguments: --trace" in capsys.readouterr().err
 
 
 def test_a_report_of_nothing_is_refused_by_name(
