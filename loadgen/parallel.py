@@ -1,8 +1,10 @@
 """Plays know nothing of each other: as many at once as there are processes."""
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -10,15 +12,28 @@ R = TypeVar("R")
 
 
 def as_done(play: Callable[[T], R], stage: Iterable[T], *, processes: int) -> Iterator[R]:
-    """What each play gives, as they are done; whoever asks no further cancels the rest."""
+    """What each play gives, as they are done; whoever asks no further ends the rest."""
     if processes == 1:
         yield from map(play, stage)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(play, each) for each in stage]
+        with _deaf_to_ctrl_c():
+            running = [pool.submit(play, each) for each in stage]
         try:
             for done in as_completed(running):
                 yield done.result()
-        finally:
-            for each in running:
-                each.cancel()
+        except BaseException:
+            for child in active_children():
+                child.terminate()
+            raise
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """A terminal tells everybody, but only who was asked has to answer: processes that are started
+    here never hear of it, and would otherwise each print a stack trace."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,17 +1,16 @@
 """What is lost when what the house believes is wrong: lengths, kinds, the speed of its engines."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
-from multiprocessing import get_context
 from random import Random
 from statistics import fmean
 from typing import Final
 
+from loadgen.parallel import as_done
 from loadgen.report.observation import Observation
 from loadgen.report.tally import figures_of
-from loadgen.simulator.playing import COMPANY, Scene
+from loadgen.simulator.playing import COMPANY, Scene, house_of
 from loadgen.simulator.setting import House
 from loadgen.simulator.simulation import Simulation
 from loadgen.simulator.speed import Believed, Speed
@@ -30,6 +29,9 @@ _MISTAKEN: Final = 0.1
 _SEED: Final = "robustness"
 
 Ask = Callable[[Task, Random], Task]
+# Error, load and policy; attainment and the mean over kinds.
+_Cell = tuple[str, float, str]
+_Shares = tuple[float, float]
 
 
 def _as_it_is(task: Task, rng: Random) -> Task:
@@ -122,30 +124,29 @@ def losses(
 ) -> Iterator[Loss | None]:
     """None for each play that is done, and at the end the losses."""
     plays = list(product(scenes, policies, ERRORS))
-    kept: dict[tuple[str, float, str], list[tuple[float, float]]] = {}
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for (scene, policy, error), share in zip(plays, pool.map(_play, plays), strict=True):
-            kept.setdefault((error, scene.load, policy), []).append(share)
-            yield None
-    for (error, load, policy), shares in kept.items():
+    kept: dict[_Cell, list[_Shares]] = {}
+    for cell, shares in as_done(_play, plays, processes=processes):
+        kept.setdefault(cell, []).append(shares)
+        yield None
+    for (error, load, policy), played in sorted(kept.items()):
         sound = fmean(each for each, _ in kept[NONE, load, policy])
-        attainment = fmean(each for each, _ in shares)
+        attainment = fmean(each for each, _ in played)
         yield Loss(
             error=error,
             load=load,
             policy=policy,
             attainment=attainment,
-            kind_mean=fmean(mean for _, mean in shares),
+            kind_mean=fmean(mean for _, mean in played),
             points_lost=100 * (sound - attainment),
         )
 
 
-def _play(played: tuple[Scene, str, str]) -> tuple[float, float]:
-    scene, policy, name = played
-    return play_with_error(scene, policy, ERRORS[name])
+def _play(wanted: tuple[Scene, str, str]) -> tuple[_Cell, _Shares]:
+    scene, policy, name = wanted
+    return (name, scene.load, policy), play_with_error(scene, policy, ERRORS[name])
 
 
-def play_with_error(scene: Scene, policy: str, error: Error) -> tuple[float, float]:
+def play_with_error(scene: Scene, policy: str, error: Error) -> _Shares:
     """Attainment and the mean over kinds, judged by what was truly asked and promised."""
     workload = scene.workload()
     promises = {arrival.at_s: task.promise for arrival, task in tasks(workload)}
@@ -154,14 +155,18 @@ def play_with_error(scene: Scene, policy: str, error: Error) -> tuple[float, flo
     def judge(observed: Observation) -> None:
         seen.append(replace(observed, promise=promises[observed.at_s]))
 
-    Simulation(house=_house(scene, policy, error), judge=judge).run(_told(workload, error))
+    simulation = Simulation(house=_house(scene, policy, error), judge=judge)
+    simulation.run(_told(workload, error, scene.prefix_share))
     figures = figures_of(seen, duration_s=scene.duration_s)
     return figures.total.attainment or 0.0, figures.mean_over_kinds or 0.0
 
 
-def _told(workload: Iterable[Arrival], error: Error) -> Iterator[tuple[Arrival, Task]]:
+def _told(
+    workload: Iterable[Arrival], error: Error, prefix_share: float
+) -> Iterator[tuple[Arrival, Task]]:
     rng = Random(_SEED)
-    return ((arrival, error.ask(task, rng)) for arrival, task in tasks(workload))
+    told = tasks(workload, prefix_share=prefix_share)
+    return ((arrival, error.ask(task, rng)) for arrival, task in told)
 
 
 def _house(scene: Scene, policy: str, error: Error) -> House:
@@ -170,14 +175,9 @@ def _house(scene: Scene, policy: str, error: Error) -> House:
     profile = replace(scene.profile, step_time=believed)
     speed = error.speed
     chosen = POLICIES[policy]()
-    return House(
-        policy=chosen,
+    return replace(
+        house_of(scene, chosen),
         feeder=FEEDERS[chosen.feeder](profile),
-        profile=scene.profile,
         cost=Cost(profile=profile, company=COMPANY),
-        workers=scene.workers,
-        window_s=scene.duration_s,
-        slots=scene.profile.max_sequences,
-        hop_s=scene.hop_s,
         new_speed=None if speed is None else lambda: speed(believed),
     )
