@@ -10,9 +10,9 @@ from loadgen.compare import Row
 OURS: Final = "cato"
 SLO: Final = 0.95
 SLO_LOWER: Final = 0.90
-# Student's t for a two-sided 95 % interval, by degrees of freedom.
+# Student's t for a two-sided 95 % interval, by degrees of freedom; for more the last one will do,
+# which is a little too wide.
 _T: Final = (math.inf, 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-_T_MANY: Final = 2.0
 
 Place = tuple[int, str]
 Figure = Callable[[Row], float]
@@ -151,7 +151,7 @@ def _paired(rows: Sequence[Row], rival: str, load: float, figure: Figure) -> str
 
 def student_t(values: int) -> float:
     """By how many standard errors the mean of so many values may be off, with 95 % certainty."""
-    return _T[values - 1] if values <= len(_T) else _T_MANY
+    return _T[min(values, len(_T)) - 1]
 
 
 def _head(first: str, of_loads: Sequence[float], *more: str) -> Iterator[str]:

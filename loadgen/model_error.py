@@ -4,11 +4,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean, median, quantiles
+from statistics import fmean, median
 from typing import Final
 
 from pydantic import ValidationError
 
+from loadgen.report.statistics import nearest_rank
 from loadgen.workloads.errors import WorkloadError
 from shared.messages.timings import StepTimed, TaskServed, Timed
 from shared.scheduling.estimate import EngineState, estimate
@@ -71,13 +72,12 @@ def errors(recordings: Iterable[Sequence[Timed]], profile: EngineProfile) -> lis
 
 
 def _row(quantity: str, model: str, found: Sequence[float]) -> ErrorRow:
-    cuts = quantiles([*found, found[-1]], n=20, method="inclusive")
     return ErrorRow(
         quantity=quantity,
         model=model,
         mean=fmean(found),
-        p50=median(found),
-        p95=cuts[-1],
+        p50=nearest_rank(sorted(found), 0.5),
+        p95=nearest_rank(sorted(found), 0.95),
         count=len(found),
     )
 

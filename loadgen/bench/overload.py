@@ -16,6 +16,7 @@ from loadgen.drivers.progress import Tally
 from loadgen.report.observation import Ending, Observation
 from loadgen.report.statistics import nearest_rank, ratio
 from loadgen.report.tally import figures_of
+from loadgen.simulator.capacity import capacity_per_s
 from loadgen.workloads.arrival import Arrival
 from loadgen.workloads.arrivals import poisson
 from loadgen.workloads.corpus import Corpus, Prompt
@@ -24,8 +25,6 @@ from loadgen.workloads.workload import Crowd, build
 from shared.adapters.profiles import load_profile
 
 _TIMES: Final = 10
-# Of the reference engine under the reference mix, served first come, first served.
-_CAPACITY_PER_WORKER: Final = 12.4
 _WORKERS: Final = 2
 _PROFILE: Final = "reference"
 _LARGE_BYTES: Final = 256 * 1024
@@ -55,7 +54,7 @@ async def overload(directory: Path, effort: Effort, *, kafka: str) -> list[Sheet
 async def _overloaded(
     home: House, client: Client, manner: Manner, duration_s: float
 ) -> list[Sheet]:
-    rate = _TIMES * _CAPACITY_PER_WORKER * _WORKERS
+    rate = _TIMES * _WORKERS * capacity_per_s(manner.alone, REFERENCE)
     requests = _requests(manner, rate, duration_s)
     async with sampled(home.pids) as samples:
         played = await play(client, requests, Tally(total=len(requests)))

@@ -8,7 +8,7 @@ import pytest
 
 from loadgen.cli import main
 from loadgen.compare import Row, compare_in
-from loadgen.compare_table import markdown, slo_capacity
+from loadgen.compare_table import markdown, slo_capacity, student_t
 from loadgen.extra import ExtraMissing, extra
 from tests.builders import REFERENCE
 from tests.unit.test_simulator import SCENE
@@ -63,6 +63,12 @@ def test_differences_are_paired_by_seed() -> None:
 
     assert "| `edf` | +2.0 ± 0.0 / +2.0 ± 0.0 |" in told
     assert "| `cato` | 0.220/0.220 |" in told
+
+
+def test_more_seeds_than_the_table_knows_make_no_interval_narrower_than_95_percent() -> None:
+    exact = {11: 2.228, 12: 2.201, 31: 2.042}
+
+    assert all(student_t(seeds) >= t for seeds, t in exact.items())
 
 
 def test_ours_is_held_against_whoever_is_best_at_each_load() -> None:
