@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.cli import commands
+from loadgen.cli_values import count, positive
 from shared.domain.errors import CatoError, SettingsError
 from shared.runtime.logs import configure_logs
 from shared.runtime.run import CANNOT_START, CRASHED
@@ -57,10 +58,10 @@ def a_parser() -> argparse.ArgumentParser:
     topics = _verb(verbs, "topics", "the topics of the house", _create_topics)
     topics.add_argument("act", choices=["create"], help="make those that are missing")
     topics.add_argument(
-        "--replication", type=int, default=1, metavar="N", help="brokers that hold each record"
+        "--replication", type=count, default=1, metavar="N", help="brokers that hold each record"
     )
     topics.add_argument(
-        "--keep-prompts", type=float, metavar="HOURS", help="instead of a day, an hour or a week"
+        "--keep-prompts", type=positive, metavar="HOURS", help="instead of a day, an hour or a week"
     )
 
     _verb(verbs, "deadletters", "records that could not be handled, and why", _dead_letters)

@@ -23,6 +23,23 @@ def test_missing_settings_are_named(
     assert capsys.readouterr().err.startswith("cato: CATO_KAFKA_SERVERS is not set")
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--replication", "0"], "expected a whole number above 0, found '0'"),
+        (["--keep-prompts", "nan"], "expected a number above 0, found 'nan'"),
+        (["--keep-prompts", "-1"], "expected a number above 0, found '-1'"),
+    ],
+)
+def test_topics_that_no_broker_can_have_are_refused_before_it_is_asked(
+    option: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["topics", "create", *option])
+
+    assert said in capsys.readouterr().err
+
+
 def test_a_check_without_settings_says_what_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
