@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from loadgen import cli_values
 from loadgen.ablation import FULL, PARTS, Ablated, ablate
-from loadgen.cli_simulate import add_scene, scene_of
+from loadgen.cli_simulate import add_scene, refuse_impossible, scene_of
 
 _Commands = argparse._SubParsersAction
 
@@ -32,9 +32,10 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
 def tell_parts(options: argparse.Namespace) -> int:
     scenes = [
         scene_of(options, arrivals="gamma", load=load, workers=options.workers, seed=seed)
-        for load in options.loads
+        for load in sorted(options.loads, reverse=True)
         for seed in options.seeds
     ]
+    refuse_impossible(scenes[0])
     ablated: list[Ablated] = []
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("plays", total=len(scenes) * len(PARTS))

@@ -12,13 +12,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from loadgen import cli_values
-from loadgen.cli_simulate import add_scene, add_trace, scene_of
+from loadgen.cli_simulate import add_scene, add_trace, refuse_impossible, scene_of
 from loadgen.cli_values import UsageError
 from loadgen.compare import Compared, Row, compare, scenes
 from loadgen.compare_plots import draw
 from loadgen.compare_table import markdown
 from loadgen.simulator.playing import GAMMA, TIMES, TRACE, Scene
-from loadgen.workloads.trace import read_trace
 from shared.scheduling.policies import POLICIES
 
 _Commands = argparse._SubParsersAction
@@ -81,33 +80,13 @@ def compare_all(options: argparse.Namespace) -> int:
         workers=options.workers or grid.workers,
         seeds=options.seeds,
     )
-    _refuse_impossible(stage[0])
+    refuse_impossible(stage[0])
     compared = _compared(stage, options, grid.hindsight)
     told = markdown([each.row for each in compared])
     Console(soft_wrap=True).print(told, markup=False, highlight=False)
     if options.out is not None:
         _write(options.out, told, compared)
     return 0
-
-
-def _refuse_impossible(heaviest: Scene) -> None:
-    """Before anything is started elsewhere."""
-    profile = heaviest.profile
-    most = min(profile.context_tokens, profile.kv_capacity_tokens)
-    if (longest := _longest_tokens(heaviest)) > most:
-        raise UsageError(
-            f"requests come with up to {longest} tokens; profile {profile.name} holds {most}: "
-            "choose a profile with more context"
-        )
-    if not heaviest.workload():
-        raise UsageError("nothing arrives in that time; let it last longer")
-
-
-def _longest_tokens(scene: Scene) -> int:
-    """Prompt and answer together."""
-    if scene.trace is not None:
-        return max(row.prompt_tokens + row.output_tokens for row in read_trace(scene.trace))
-    return max(kind.prompt_tokens.high + kind.output_tokens.high for kind in scene.mix.kinds)
 
 
 def _compared(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from loadgen import cli_values
-from loadgen.cli_simulate import add_scene, scene_of
+from loadgen.cli_simulate import add_scene, refuse_impossible, scene_of
 from loadgen.robustness import ERRORS, Loss, losses
 from shared.scheduling.policies import POLICIES
 
@@ -37,9 +37,10 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
 def tell_losses(options: argparse.Namespace) -> int:
     scenes = [
         scene_of(options, arrivals="gamma", load=load, workers=options.workers, seed=seed)
-        for load in options.loads
+        for load in sorted(options.loads, reverse=True)
         for seed in options.seeds
     ]
+    refuse_impossible(scenes[0])
     lost: list[Loss] = []
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("plays", total=len(scenes) * len(options.policies) * len(ERRORS))

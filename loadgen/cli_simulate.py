@@ -14,6 +14,7 @@ from loadgen.report.document import RunReport, encode
 from loadgen.report.table import show
 from loadgen.simulator.playing import GAMMA, TIMES, TRACE, Played, Scene, play_through
 from loadgen.simulator.setting import Change
+from loadgen.workloads.trace import read_trace
 from shared.adapters.profiles import PROFILES, load_profile
 from shared.scheduling.policies import POLICIES
 
@@ -91,6 +92,26 @@ def scene_of(
     )
 
 
+def refuse_impossible(scene: Scene) -> None:
+    """Of scenes that differ in load alone the heaviest speaks for all."""
+    profile = scene.profile
+    most = min(profile.context_tokens, profile.kv_capacity_tokens)
+    if (longest := _longest_tokens(scene)) > most:
+        raise UsageError(
+            f"requests come with up to {longest} tokens; profile {profile.name} holds {most}: "
+            "choose a profile with more context"
+        )
+    if next(scene.stream(), None) is None:
+        raise UsageError("nothing arrives in that time; let it last longer")
+
+
+def _longest_tokens(scene: Scene) -> int:
+    """Prompt and answer together."""
+    if scene.trace is not None:
+        return max(row.prompt_tokens + row.output_tokens for row in read_trace(scene.trace))
+    return max(kind.prompt_tokens.high + kind.output_tokens.high for kind in scene.mix.kinds)
+
+
 def simulate_once(options: argparse.Namespace) -> int:
     scene = scene_of(
         options,
@@ -100,9 +121,8 @@ def simulate_once(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     scene = replace(scene, changes=_changes(scene, options.fleet), load_s=options.load_s)
+    refuse_impossible(scene)
     played = play_through(scene, POLICIES[options.policy](), scene.stream())
-    if not played.figures.total.requests:
-        raise UsageError("nothing arrives in that time; let it last longer")
     report = _report(scene, options.policy, played)
     if options.json is not None:
         cli_values.write(options.json, encode([report]))

@@ -80,6 +80,24 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_measured(
     assert f"{tmp_path}/file/below cannot be" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["simulate", "compare", "ablation", "robustness"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--profile", "embedded"], "profile embedded holds 4096"),
+        (["--duration", "0.000001"], "nothing arrives in that time"),
+    ],
+)
+def test_a_scene_that_cannot_be_played_is_refused_in_one_line(
+    command: str, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main([command, *options])
+
+    told = capsys.readouterr().err
+    assert (status, told.count("\n")) == (2, 1)
+    assert said in told
+
+
 @pytest.mark.parametrize("command", ["ablation", "robustness"])
 def test_a_command_that_replays_no_trace_takes_none(
     command: str, capsys: pytest.CaptureFixture[str]
