@@ -21,6 +21,7 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 def tell(options: argparse.Namespace) -> int:
     profile, mix = load_profile(options.profile), cli_values.mix(options.mix)
+    cli_values.must_hold(profile, cli_values.longest_tokens(mix))
     fleet = options.workers * capacity_per_s(profile, mix)
     Console().print(
         f"{fleet:.1f} requests/s: {options.workers} x {profile.name}, mix {mix.name}, "

@@ -39,6 +39,7 @@ def add_to(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 def tell_chains(options: argparse.Namespace) -> int:
     profile = load_profile(options.profile)
+    cli_values.must_hold(profile, cli_values.longest_tokens(CHAINS))
     scenes = [
         Scene(
             mix=CHAINS,

@@ -136,7 +136,9 @@ def arrivals_of(options: argparse.Namespace) -> list[Arrival]:
 def _rate(options: argparse.Namespace, mix: Mix) -> float:
     """Requests per second, also where a share of what a fleet could do was asked for."""
     if options.load is not None:
-        fleet = options.workers * capacity_per_s(load_profile(options.profile), mix)
+        profile = load_profile(options.profile)
+        cli_values.must_hold(profile, cli_values.longest_tokens(mix))
+        fleet = options.workers * capacity_per_s(profile, mix)
         return float(options.load * fleet)
     if options.rate is None:
         raise UsageError(f"--arrivals {options.arrivals} needs --rate or --load")

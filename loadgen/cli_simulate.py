@@ -94,13 +94,7 @@ def scene_of(
 
 def refuse_impossible(scene: Scene) -> None:
     """Of scenes that differ in load alone the heaviest speaks for all."""
-    profile = scene.profile
-    most = min(profile.context_tokens, profile.kv_capacity_tokens)
-    if (longest := _longest_tokens(scene)) > most:
-        raise UsageError(
-            f"requests come with up to {longest} tokens; profile {profile.name} holds {most}: "
-            "choose a profile with more context"
-        )
+    cli_values.must_hold(scene.profile, _longest_tokens(scene))
     if next(scene.stream(), None) is None:
         raise UsageError("nothing arrives in that time; let it last longer")
 
@@ -109,7 +103,7 @@ def _longest_tokens(scene: Scene) -> int:
     """Prompt and answer together."""
     if scene.trace is not None:
         return max(row.prompt_tokens + row.output_tokens for row in read_trace(scene.trace))
-    return max(kind.prompt_tokens.high + kind.output_tokens.high for kind in scene.mix.kinds)
+    return cli_values.longest_tokens(scene.mix)
 
 
 def simulate_once(options: argparse.Namespace) -> int:

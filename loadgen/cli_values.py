@@ -13,6 +13,7 @@ from loadgen.workloads.mix_file import read_mix
 from loadgen.workloads.mixes import MIXES, Mix
 from loadgen.workloads.trace import Window
 from shared.domain.task import Promise
+from shared.scheduling.step_time import EngineProfile
 
 _LIMITS: Final = ("ttft", "tpot", "e2el")
 
@@ -113,6 +114,21 @@ def mix(name: str) -> Mix:
     if Path(name).suffix:
         return read_mix(Path(name))
     raise UsageError(f"unknown mix {name!r}; known: {', '.join(MIXES)}, or a .toml or .json file")
+
+
+def longest_tokens(mix: Mix) -> int:
+    """Of one request, prompt and answer together."""
+    return max(kind.prompt_tokens.high + kind.output_tokens.high for kind in mix.kinds)
+
+
+def must_hold(profile: EngineProfile, tokens: int) -> None:
+    """Raises UsageError where requests may be longer than the engine's context."""
+    most = min(profile.context_tokens, profile.kv_capacity_tokens)
+    if tokens > most:
+        raise UsageError(
+            f"requests come with up to {tokens} tokens; profile {profile.name} holds {most}: "
+            "choose a profile with more context"
+        )
 
 
 def keys(path: Path | None) -> tuple[str, ...]:

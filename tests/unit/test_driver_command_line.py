@@ -98,6 +98,17 @@ def test_a_scene_that_cannot_be_played_is_refused_in_one_line(
     assert said in told
 
 
+@pytest.mark.parametrize("command", ["capacity", "chains", "run --url http://127.0.0.1:1 --load 1"])
+def test_requests_longer_than_an_engine_s_context_are_refused_in_one_line(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main([*command.split(), "--profile", "embedded"])
+
+    told = capsys.readouterr().err
+    assert (status, told.count("\n")) == (2, 1)
+    assert "profile embedded holds 4096" in told
+
+
 @pytest.mark.parametrize("command", ["ablation", "robustness"])
 def test_a_command_that_replays_no_trace_takes_none(
     command: str, capsys: pytest.CaptureFixture[str]
