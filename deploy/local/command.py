@@ -80,9 +80,6 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 def _add_house_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=port, default=8000, help="of the ingress; 0 takes any")
     command.add_argument("--workers", type=count, default=2)
-    command.add_argument(
-        "--schedulers", type=count, default=1, help="one leads, the others stand by"
-    )
     command.add_argument("--out", type=folder, default="out", help="logs, traces, reports")
     kafka = f"{EMBEDDED}, {REAL} (Apache Kafka, needs Java 17), or the address of a broker"
     command.add_argument("--kafka", default=_default_kafka(), help=kafka)
@@ -139,7 +136,6 @@ async def _house(options: argparse.Namespace) -> AsyncIterator[House]:
         directory=options.out,
         port=options.port,
         pools=pools,
-        schedulers=options.schedulers,
         kafka=options.kafka,
         redis_url=options.redis_url,
         settings={**_for_scaling(options, pools), **tokenizers_of(pools)},

@@ -16,7 +16,6 @@ from deploy.local.redis import must_answer
         ("up --port -1", "expected a port from 0 to 65535, found '-1'"),
         ("up --workers 0", "expected a whole number above 0, found '0'"),
         ("up --model small,workers=0", "workers=0 is not a number of workers above 0"),
-        ("up --schedulers 0", "expected a whole number above 0, found '0'"),
         ("up --scale-to 0", "expected a whole number above 0, found '0'"),
         ("up --scale-hold nan", "expected a number above 0, found 'nan'"),
         ("demo --seconds nan", "expected a number above 0, found 'nan'"),
