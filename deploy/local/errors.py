@@ -2,6 +2,7 @@
 
 LocalError
 ├── PortTaken         a port that was asked for belongs to somebody else
+├── FolderTaken       another house keeps its logs and its broker's address there
 ├── ChildDied         a process ended that should have gone on
 ├── NotReady          a process runs but did not become ready in time
 └── MissingPart       something must be installed first
@@ -25,6 +26,12 @@ class PortTaken(LocalError):
         super().__init__(
             f"port {port} is in use; end what listens there or choose another {setting}"
         )
+
+
+class FolderTaken(LocalError):
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(f"another house stands in {directory}; end it or choose another --out")
 
 
 class ChildDied(LocalError):

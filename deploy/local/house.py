@@ -1,15 +1,16 @@
 """The whole house on one machine: a broker, a Redis, and every service as a process of its own."""
 
 import contextlib
+import fcntl
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
 from deploy.local.embedded_kafka import EmbeddedKafka
-from deploy.local.errors import StoreUnreachable
+from deploy.local.errors import FolderTaken, StoreUnreachable
 from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Child, Household, answers
 from deploy.local.real_kafka import FOR_LONG, RealKafka
@@ -81,6 +82,7 @@ class House:
         """Raises LocalError when a part lacks, a port is taken, or a process does not start."""
         port = chosen_port(blueprint.port, setting="--port")
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(alone_in(blueprint.directory))
             broker = await _broker(blueprint, stack)
             servers = broker.bootstrap if broker else blueprint.kafka
             redis = await _redis(blueprint, stack)
@@ -178,6 +180,18 @@ class House:
             "CATO_TRACE_DIR": str(self.blueprint.directory / "traces"),
             **({} if wait_ms is None else {"CATO_FETCH_WAIT_MS": str(wait_ms)}),
         }
+
+
+@contextlib.contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Two houses in one folder would read each other's logs. Raises FolderTaken."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "house.lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderTaken(directory) from error
+        yield
 
 
 async def _broker(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.command import main
-from deploy.local.errors import StoreUnreachable
+from deploy.local.errors import FolderTaken, StoreUnreachable
+from deploy.local.house import alone_in
 from deploy.local.redis import must_answer
 
 
@@ -41,6 +42,15 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_started(
         main(["up", "--out", str(tmp_path), option, str(tmp_path / "file" / "below")])
 
     assert f"{tmp_path}/file/below cannot be" in capsys.readouterr().err
+
+
+def test_two_houses_never_stand_in_one_folder(tmp_path: Path) -> None:
+    second = alone_in(tmp_path)
+    with alone_in(tmp_path), pytest.raises(FolderTaken, match="choose another --out"), second:
+        pass
+
+    with alone_in(tmp_path):
+        pass
 
 
 async def test_what_is_no_address_of_a_redis_is_refused_with_the_option_that_names_one() -> None:
