@@ -101,7 +101,7 @@ class Holding:
     at risk when the step that prefills the prompt would bring its next token too late. An answer is
     lost when it needs steps shorter than `lost` that only decode: others are waiting too. One that
     is longer than predicted is taken to go on for `tail` of the prediction. Nobody is held for
-    longer than `steps` steps of decoding.
+    longer than `steps` steps of decoding, nor whose own first token would then be late.
     """
 
     prefill_s: float
@@ -135,8 +135,9 @@ class Holding:
         if left_s > _EARLY_S and not together:
             return Feeding(again_s=left_s - _EARLY_S / 2)
         entering = max(1, together)
-        if engine.decoding_s < self.steps * engine.decode_step_s:
-            tokens = sum(task.prediction.prompt_tokens for task in waiting[:entering])
+        next_ones = waiting[:entering]
+        if self._can_be_held(next_ones, engine, now):
+            tokens = sum(task.prediction.prompt_tokens for task in next_ones)
             step_s = engine.decode_step_s + self.prefill_s * min(tokens, self.chunk_tokens)
             if self._is_any_at_risk(running, step_s, engine, now):
                 return Feeding(again_s=engine.decode_step_s)
@@ -149,6 +150,21 @@ class Holding:
             if inside_s > self.shared_s:
                 return number
         return len(waiting)
+
+    def _can_be_held(self, waiting: Sequence[Task], engine: EngineNow, now: float) -> bool:
+        """For all these steps, and each of them still be on time with its first token?"""
+        held_s = self.steps * engine.decode_step_s
+        if engine.decoding_s >= held_s:
+            return False
+        for task in waiting:
+            promise, tokens = task.promise, task.prediction.prompt_tokens
+            if promise.ttft_s is None:
+                continue
+            steps = 1 + tokens // self.chunk_tokens
+            first_s = steps * engine.decode_step_s + self.prefill_s * tokens
+            if task.received_at + promise.ttft_s - now < held_s + first_s:
+                return False
+        return True
 
     def _is_any_at_risk(
         self, running: Iterable[Running], step_s: float, engine: EngineNow, now: float

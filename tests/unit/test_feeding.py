@@ -65,6 +65,30 @@ def test_a_prompt_is_not_held_back_for_two_whole_answers() -> None:
     assert HOLDING.feed([PROMPT], [HURRIED, HURRIED], an_engine(), now=0, free=9).enter == (0,)
 
 
+def test_nobody_is_held_whose_own_first_token_would_then_be_late() -> None:
+    # Held for 28 ms and prefilled in 87 it would come at 0.115.
+    for ttft_s, enters in ((0.13, ()), (0.11, (0,))):
+        waiting = [a_task("next", ttft_s=ttft_s, prompt_tokens=2000)]
+
+        assert HOLDING.feed(waiting, [HURRIED] * 3, an_engine(), now=0, free=9).enter == enters
+
+
+def test_none_of_those_who_enter_together_is_held_for_too_long() -> None:
+    patient, urgent = (
+        a_task(name, ttft_s=ttft_s, prompt_tokens=300) for name, ttft_s in (("p", 1), ("u", 0.04))
+    )
+
+    fed = HOLDING.feed([patient, urgent], [HURRIED] * 3, an_engine(), now=0, free=9)
+
+    assert fed.enter == (0, 1)
+
+
+def test_a_whole_answer_that_waits_can_be_held() -> None:
+    waiting = [a_task("next", e2e_s=0.01, prompt_tokens=2000)]
+
+    assert HOLDING.feed(waiting, [HURRIED] * 3, an_engine(), now=0, free=9).enter == ()
+
+
 def test_nobody_is_held_for_a_promise_with_time_to_spare() -> None:
     assert HOLDING.feed([PROMPT], [EASY, EASY], an_engine(), now=0, free=9).enter == (0,)
 
