@@ -186,7 +186,9 @@ def _explained(error: ValidationError) -> InvalidRequest:
         return InvalidRequest(f"the body is not valid JSON: {_reason(first)}")
     if not first["loc"]:
         return InvalidRequest("the body has to be a JSON object")
-    return InvalidRequest(first["msg"][:200].replace("Tuple", "List"), param=_place(first))
+    place, problem = _place(first), first["msg"][:200].replace("Tuple", "List")
+    # Clients show the message alone.
+    return InvalidRequest(f"{place}: {problem}" if place else problem, param=place)
 
 
 def _lone_surrogate(raw: bytes) -> InvalidRequest | None:

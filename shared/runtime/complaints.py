@@ -3,14 +3,19 @@
 import difflib
 import logging
 import os
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
+from pydantic_settings import SettingsError as UnreadableSetting
 
 log = logging.getLogger(__name__)
+
+_FIELD: Final = re.compile(r'field "(\w+)"')
 
 
 def variables_of(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
@@ -22,6 +27,17 @@ def complaints(settings: type[BaseSettings], error: ValidationError) -> Iterator
     """One sentence for each thing that is wrong."""
     for detail in error.errors(include_url=False):
         yield _complaint(settings, detail)
+
+
+def complaint_of_unreadable(settings: type[BaseSettings], error: UnreadableSetting) -> str:
+    """What should have been JSON is not; the library names the field alone."""
+    name = _FIELD.search(str(error))
+    if name is None or name[1] not in settings.model_fields:
+        return f"{error}: {error.__cause__}"
+    return (
+        f"{_variable(settings, name[1])} is not valid JSON: {_lowered(str(error.__cause__))}"
+        f"{_expected(settings.model_fields[name[1]])}"
+    )
 
 
 def strangers_of(settings: type[BaseSettings]) -> dict[str, str | None]:

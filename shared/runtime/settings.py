@@ -12,7 +12,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from shared.domain.errors import SettingsError
-from shared.runtime.complaints import complaints, warn_of_strangers
+from shared.runtime.complaints import (
+    complaint_of_unreadable,
+    complaints,
+    warn_of_strangers,
+)
 from shared.runtime.logs import LogFormat
 from shared.runtime.secret_files import SecretFiles
 from shared.telemetry.service import Tracing
@@ -44,7 +48,7 @@ class LogSettings(BaseSettings):
         except ValidationError as error:
             raise SettingsError("; ".join(complaints(cls, error))) from error
         except UnreadableSetting as error:
-            raise SettingsError(f"{error}: {error.__cause__}") from error
+            raise SettingsError(complaint_of_unreadable(cls, error)) from error
 
     @classmethod
     def settings_customise_sources(

@@ -143,6 +143,13 @@ async def test_a_limit_beyond_the_context_is_refused_with_the_one_that_holds() -
         assert "context of 100" in str(refused.error()["message"])
 
 
+async def test_a_message_names_the_field_that_is_wrong_since_clients_show_nothing_else() -> None:
+    async with House.open() as house:
+        refused = await house.client.post(COMPLETIONS, {**HELLO, "max_tokens": 0})
+
+        assert str(refused.error()["message"]).startswith("max_tokens: ")
+
+
 async def test_what_a_list_may_hold_is_told_of_the_list() -> None:
     async with House.open() as house:
         refused = await house.client.post(COMPLETIONS, {**HELLO, "stop": ["a"] * 17})

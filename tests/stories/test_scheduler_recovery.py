@@ -192,9 +192,10 @@ async def test_a_scheduler_that_leads_no_more_asks_for_no_workers() -> None:
 
 
 def _gauge(name: str) -> float:
-    """Of all its labels together."""
+    """Of this pool, with all its other labels together: other pools were here before."""
     families = text_string_to_metric_families(generate_latest().decode())
-    return sum(sample.value for one in families if one.name == name for sample in one.samples)
+    samples = (sample for one in families if one.name == name for sample in one.samples)
+    return sum(sample.value for sample in samples if "cato-demo" in sample.labels.values())
 
 
 async def test_a_leader_that_cannot_lead_lets_others_try() -> None:

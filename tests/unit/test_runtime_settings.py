@@ -55,8 +55,8 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("CATO_TRACE_RATIO", "1.5", "CATO_TRACE_RATIO is '1.5'"),
         ("CATO_COLOUR", "green", "'red' or 'blue'"),
         ("CATO_LIMITS__REQUESTS", "many", "CATO_LIMITS__REQUESTS is 'many'"),
-        ("CATO_LIMITS", "{broken", "limits"),
-        ("CATO_PORTS", "1,2", "ports"),
+        ("CATO_LIMITS", "{broken", "CATO_LIMITS is not valid JSON"),
+        ("CATO_PORTS", "1,2", "CATO_PORTS is not valid JSON"),
         ("CATO_REDIS_URL", "localhost:6379", "expected redis://host:port/db"),
     ],
 )
