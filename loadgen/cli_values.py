@@ -69,7 +69,7 @@ def folder(text: str) -> Path:
 def file(text: str) -> Path:
     """One to be written when all is done; that it can be is asked before."""
     path = Path(text)
-    has_place = path.is_file() or (path.parent.is_dir() and not path.exists())
+    has_place = path.parent.is_dir() and not path.is_dir()
     if not has_place or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{path} cannot be written")
     return path

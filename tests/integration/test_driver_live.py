@@ -288,7 +288,7 @@ async def test_a_run_at_nobody_ends_with_one_line() -> None:
     url = "http://127.0.0.1:1"
 
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "loadgen", "run", "--url", url, "--rate", "1", "--seconds", "1"),
+        *(sys.executable, "-m", "loadgen", "run", "--url", url, "--rate", "9", "--seconds", "1"),
         stderr=asyncio.subprocess.PIPE,
     )
     _, told = await child.communicate()
