@@ -15,6 +15,7 @@ from shared.domain.outcome import FinishReason
 from shared.domain.task import Prediction, Promise
 from shared.messages.body import Body
 from shared.messages.catalogue import Usage
+from shared.messages.logprobs import TokenLogprob
 from shared.messages.pool import EngineLoad
 from shared.scheduling.step_time import EngineProfile
 
@@ -62,10 +63,12 @@ class Piece:
     """The next part of an answer; the last one has `finish_reason` and `usage`.
 
     `delta` is JSON of what is not text (tool calls). Synthetic pieces were made up by no model.
+    Where the body asks for `logprobs`, an answer has one for each of its tokens, or is refused.
     """
 
     text: str = ""
     tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
     delta: str | None = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None

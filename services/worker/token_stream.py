@@ -18,6 +18,7 @@ from shared.domain.errors import CatoError, Unavailable
 from shared.domain.task import LatencyClass
 from shared.messages.bus import Bus, Position
 from shared.messages.catalogue import TokensProduced
+from shared.messages.logprobs import TokenLogprob
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class TokenStream:
     sequence: int = 0
     texts: list[str] = field(default_factory=list)
     tokens: int = 0
+    logprobs: list[TokenLogprob] = field(default_factory=list)
     # The ticker and the attempt both send; the pieces have to stay in order.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -51,6 +53,7 @@ class TokenStream:
         self._note(piece)
         self.texts.append(piece.text)
         self.tokens += piece.tokens
+        self.logprobs += piece.logprobs
         is_first = not self.sequence and piece.text
         if is_first or piece.delta is not None or piece.finish_reason is not None:
             await self.flush(piece)
@@ -66,6 +69,7 @@ class TokenStream:
             self._check()
             message = self._message(last)
             self.texts.clear()
+            self.logprobs.clear()
             self.tokens = 0
             self.sequence += 1
             try:
@@ -101,6 +105,7 @@ class TokenStream:
             sequence=self.sequence,
             text="".join(self.texts),
             tokens=self.tokens,
+            logprobs=tuple(self.logprobs) or None,
             delta=last.delta,
             queued_s=started_at - run.task.received_at if is_first else None,
             finish_reason=last.finish_reason,
@@ -129,6 +134,7 @@ class Sender:
         """Nobody wants the rest."""
         self.unsent.pop(stream, None)
         stream.texts.clear()
+        stream.logprobs.clear()
 
     def watch(self, run: Run, acknowledgement: Awaitable[Position]) -> None:
         """Hear of it without waiting for it."""

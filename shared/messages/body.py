@@ -28,7 +28,8 @@ class Body(BaseModel):
 
     `completions` uses prompt and suffix, `chat` uses messages, `tasks` uses code, language,
     target_language and instruction, which the kind's template turns into messages; with `stages`
-    it is a chain, and `max_tokens` is that of its longest step.
+    it is a chain, and `max_tokens` is that of its longest step. `logprobs` asks for the
+    log-probability of each token, and of so many of the likeliest in its place.
     `extra` holds fields passed through to engines that know them (tools, response_format, …).
     """
 
@@ -47,6 +48,7 @@ class Body(BaseModel):
     top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    logprobs: int | None = None
     extra: dict[str, JsonValue] = {}
     stages: tuple[Stage, ...] = ()
 

@@ -8,6 +8,7 @@ from shared.domain.fence import Fence
 from shared.domain.outcome import Attempt, DropReason, FinishReason, Outcome
 from shared.domain.task import LatencyClass, Promise, ReplyAddress, Step, Task, TaskId
 from shared.messages.body import Body
+from shared.messages.logprobs import TokenLogprob
 from shared.messages.message import Message
 
 
@@ -111,8 +112,9 @@ class TokensProduced(Message):
 
     `sequence` counts from 0 within one attempt. `delta` holds non-text parts as the engine sent
     them (tool calls). The first piece tells `kind` and `latency_class`, the last one carries
-    `finish_reason` and `usage`. `produced_at` is when it left the worker. Of a chain `task_id` is
-    the accepted task, and `step` says which part of it speaks.
+    `finish_reason` and `usage`. `produced_at` is when it left the worker. `logprobs` are there
+    where the body asked for them. Of a chain `task_id` is the accepted task, and `step` says which
+    part of it speaks.
     """
 
     base_topic: ClassVar[str] = "tokens"
@@ -124,6 +126,7 @@ class TokensProduced(Message):
     sequence: int
     text: str = ""
     tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] | None = None
     delta: str | None = None
     queued_s: float | None = None
     finish_reason: FinishReason | None = None

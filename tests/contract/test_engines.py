@@ -13,6 +13,7 @@ from shared.adapters.clock import LoopClock
 from shared.adapters.profiles import PROFILES, load_profile
 from tests.builders import REFERENCE
 from tests.contract.engine_promises import CONTEXT_TOKENS, EnginePromises, a_job, pieces_of
+from tests.contract.logprob_promises import weighed
 
 PROFILE = replace(REFERENCE, context_tokens=CONTEXT_TOKENS)
 
@@ -57,7 +58,7 @@ class TestSimulatedEngine(EnginePromises):
         assert all(piece.is_synthetic for piece in pieces)
         assert "synthetic_" in pieces[0].text
 
-    @pytest.mark.parametrize("name", ["tools", "response_format", "logprobs"])
+    @pytest.mark.parametrize("name", ["tools", "response_format"])
     async def test_what_only_a_model_can_obey_is_refused_by_name(
         self, engine: Engine, name: str
     ) -> None:
@@ -66,6 +67,12 @@ class TestSimulatedEngine(EnginePromises):
 
         with pytest.raises(EngineRefused, match=name) as refused:
             await pieces_of(engine, asked)
+
+        assert refused.value.is_permanent
+
+    async def test_made_up_tokens_have_no_log_probabilities(self, engine: Engine) -> None:
+        with pytest.raises(EngineRefused, match="logprobs") as refused:
+            await pieces_of(engine, weighed(a_job()))
 
         assert refused.value.is_permanent
 

@@ -30,6 +30,7 @@ from tests.contract.engine_promises import (
     text_of,
     until_idle,
 )
+from tests.contract.logprob_promises import LogprobPromises, weighed
 from tests.eventually import eventually
 
 CONTEXT_TOKENS = Architecture().max_position_embeddings
@@ -63,7 +64,7 @@ async def longest_pause_during(work: asyncio.Task[object]) -> float:
     return longest_s / (last - began)
 
 
-class TestEmbeddedEngine(EnginePromises):
+class TestEmbeddedEngine(EnginePromises, LogprobPromises):
     context_tokens: ClassVar[int] = CONTEXT_TOKENS
 
     def a_prompt(self, tokens: int) -> str:
@@ -105,6 +106,18 @@ class TestEmbeddedEngine(EnginePromises):
 
         assert piece.text == "rn"
         assert piece.usage == Usage(prompt_tokens=17, completion_tokens=1)
+
+    async def test_of_a_word_that_the_cursor_cut_only_the_rest_is_weighed(
+        self, engine: Engine
+    ) -> None:
+        job = a_job(prompt="def f(xs):\n    if not xs:\n        retu", max_tokens=1)
+
+        (piece,) = await pieces_of(engine, weighed(job, 2))
+
+        (told,) = piece.logprobs
+        assert (told.token, told.top[0].token) == ("rn", "rn")
+        # Nothing else goes on from there, so there is hardly a doubt.
+        assert told.logprob > -0.01
 
     async def test_the_refusal_of_a_long_prompt_names_both_lengths(self, engine: Engine) -> None:
         with pytest.raises(EngineRefused, match=f"{CONTEXT_TOKENS} tokens.* {CONTEXT_TOKENS}$"):
@@ -164,7 +177,7 @@ class TestEmbeddedEngine(EnginePromises):
 
         assert one == again != other
 
-    @pytest.mark.parametrize("name", ["tools", "logprobs", "truncate_prompt_tokens"])
+    @pytest.mark.parametrize("name", ["tools", "truncate_prompt_tokens"])
     async def test_what_it_cannot_obey_is_refused_by_name(self, engine: Engine, name: str) -> None:
         job = a_job(is_chat=True)
         asked = replace(job, body=job.body.model_copy(update={"extra": {name: 5}}))

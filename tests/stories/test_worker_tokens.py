@@ -9,6 +9,7 @@ from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus
 from shared.domain.outcome import FinishReason
 from shared.messages.catalogue import TokensProduced
+from shared.messages.logprobs import TokenLogprob
 from tests.stories.worker_bench import FIRST, a_dispatch
 
 # Half a character, for one.
@@ -60,3 +61,15 @@ async def test_tokens_that_show_nothing_are_not_sent_and_still_counted() -> None
 
     assert before_its_end == []
     assert [piece.tokens for piece in sent(bus)] == [2]
+
+
+async def test_what_is_known_of_a_token_travels_with_the_text_that_it_ends() -> None:
+    bus = MemoryBus()
+    stream = a_stream(bus)
+    half, whole = (TokenLogprob(token=text, logprob=-0.5) for text in ("", "\u00e9"))
+
+    await stream.push(Piece(tokens=1, logprobs=(half,)))
+    await stream.push(Piece(text="\u00e9", tokens=1, logprobs=(whole,)))
+    await stream.push(Piece(finish_reason=FinishReason.STOP))
+
+    assert [piece.logprobs for piece in sent(bus)] == [(half, whole), None]

@@ -183,6 +183,27 @@ def test_sampling_follows_the_scores_and_the_nucleus_cuts_the_unlikely_off() -> 
     assert {nucleus.choose(logs.copy()) for _ in range(50)} == {0}
 
 
+def test_a_token_is_weighed_among_those_that_could_be_chosen_whatever_the_temperature() -> None:
+    # Shares of 2/3, 1/6 and 1/6, of scores that no exponential holds.
+    logs = np.log(np.array([4.0, 1.0, 1.0, 9.0], np.float32)) + np.float32(1e4)
+
+    for temperature in (0.0, 1.5):
+        choice = Choice(temperature=temperature, top_p=1.0, seed=1, never=[3], logprobs=2)
+        chosen = choice.chosen(logs.copy())
+
+        assert chosen.logprob == pytest.approx(np.log([4, 1, 1][chosen.token] / 6), abs=1e-2)
+        assert [token for token, _ in chosen.top] == [0, 1]
+        assert [logprob for _, logprob in chosen.top] == pytest.approx(
+            np.log([4 / 6, 1 / 6]), abs=1e-2
+        )
+
+
+def test_what_could_not_be_chosen_is_no_alternative() -> None:
+    choice = Choice(temperature=0.0, top_p=1.0, seed=1, never=[0, 2, 3], logprobs=3)
+
+    assert choice.chosen(scores(1.0, 2.0, 3.0, 4.0)) == (1, 0.0, [(1, 0.0)])
+
+
 def test_the_seed_is_the_clients_or_made_of_what_it_wrote() -> None:
     def drawn(prompt: str, seed: int | None) -> list[int]:
         body = Body(route="completions", prompt=prompt, max_tokens=1, temperature=1.0, seed=seed)

@@ -26,6 +26,7 @@ from shared.scheduling.fitting import Timing
 from shared.scheduling.step_time import EngineProfile
 
 if TYPE_CHECKING:
+    from services.worker.engines.embedded_choice import Chosen
     from services.worker.engines.embedded_parts import Parts
     from services.worker.engines.embedded_text import Opening
 
@@ -41,8 +42,6 @@ _CANNOT_OBEY: Final = (
     "tools",
     "tool_choice",
     "response_format",
-    "logprobs",
-    "top_logprobs",
     "truncate_prompt_tokens",
 )
 
@@ -243,14 +242,14 @@ class EmbeddedEngine:
             self._note(step, self._clock.monotonic() - began)
             self._deliver(step, chosen)
 
-    def _deliver(self, step: Step, chosen: Sequence[int]) -> None:
+    def _deliver(self, step: Step, chosen: Sequence["Chosen"]) -> None:
         emitting = step.emitting()
         self._batch.done(step)
-        for member, token in zip(emitting, chosen, strict=True):
+        for member, each in zip(emitting, chosen, strict=True):
             # A stream may have left while the step was under way.
             stream = self._streams.get(member)
             if stream is not None:
-                stream.emit(token)
+                stream.emit(each)
                 if stream.finish_reason is not None:
                     self._batch.remove(member)
 

@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from hashlib import blake2b
 from random import Random
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.messages.body import Body
+
+Scores = NDArray[np.float32]
+
+
+class Chosen(NamedTuple):
+    """A token; where asked for, its log-probability, and the likeliest ones in its place.
+
+    Among those that could have been chosen there, and before temperature and nucleus.
+    """
+
+    token: int
+    logprob: float | None = None
+    top: Sequence[tuple[int, float]] = ()
 
 
 class Choice:
@@ -25,12 +38,14 @@ class Choice:
         seed: int,
         never: Sequence[int],
         anew: Sequence[Sequence[int]] = (),
+        logprobs: int | None = None,
     ) -> None:
         self._temperature = temperature
         self._top_p = top_p
         self._random = Random(seed)
         self._never = list(never)
         self._anew = [list(each) for each in anew]
+        self._logprobs = logprobs
 
     @classmethod
     def of(
@@ -50,10 +65,16 @@ class Choice:
             seed=int.from_bytes(written) if body.seed is None else body.seed,
             never=never,
             anew=anew,
+            logprobs=body.logprobs,
         )
 
-    def choose(self, scores: NDArray[np.float32]) -> int:
+    def chosen(self, scores: Scores) -> Chosen:
         """Of one row of scores, which is used up."""
+        token = self.choose(scores)
+        return Chosen(token) if self._logprobs is None else _weighed(scores, token, self._logprobs)
+
+    def choose(self, scores: Scores) -> int:
+        """Of one row of scores, of which those that could be chosen are left."""
         scores[self._never] = -np.inf
         if not self._anew:
             return self._best(scores)
@@ -66,7 +87,7 @@ class Choice:
             self._anew.clear()
         return chosen
 
-    def _best(self, scores: NDArray[np.float32]) -> int:
+    def _best(self, scores: Scores) -> int:
         if self._temperature <= 0:
             return int(scores.argmax())
         shares = np.exp((scores - scores.max()) / self._temperature)
@@ -76,3 +97,12 @@ class Choice:
         kept = int(np.searchsorted(grown, limit)) + 1
         drawn = self._random.random() * grown[min(kept, len(grown)) - 1]
         return int(best_first[np.searchsorted(grown, drawn)])
+
+
+def _weighed(scores: Scores, token: int, most: int) -> Chosen:
+    """By a softmax, computed from the best score down so that nothing overflows."""
+    below = scores.astype(np.float64) - scores.max()
+    below -= np.log(np.exp(below).sum())
+    best_first = np.argsort(-below, kind="stable")[:most]
+    top = [(int(each), float(below[each])) for each in best_first if np.isfinite(below[each])]
+    return Chosen(token, float(below[token]), top)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from services.worker.engines.embedded_batch import Step
-from services.worker.engines.embedded_choice import Choice
+from services.worker.engines.embedded_choice import Choice, Chosen
 from services.worker.engines.embedded_model import EmbeddedModel
 from services.worker.engines.embedded_text import (
     Opening,
@@ -69,7 +69,7 @@ class Parts:
             body, temperature=self.temperature, top_p=self.top_p, never=never, anew=anew
         )
 
-    def compute(self, step: Step, choices: Sequence[Choice]) -> list[int]:
+    def compute(self, step: Step, choices: Sequence[Choice]) -> list[Chosen]:
         """One token for each that the step emits; called in the engine's thread."""
         for move in step.moves:
             self.model.move(move.source, move.target, move.member.cached)
@@ -81,4 +81,4 @@ class Parts:
             chunk = reading.tokens[reading.cached : reading.cached + step.chunk_tokens]
             rows.append(self.model.prefill(self.places - 1, chunk, reading.cached))
         # The scores of a chunk that is not the prompt's last are nobody's.
-        return [choice.choose(row) for choice, row in zip(choices, rows, strict=False)]
+        return [choice.chosen(row) for choice, row in zip(choices, rows, strict=False)]

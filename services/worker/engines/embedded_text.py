@@ -142,6 +142,10 @@ class Writer:
         written, self._known = self._known, max(0, self._known - len(letters))
         return self._decoder.decode(letters[written:])
 
+    def would_write(self, token: int) -> str:
+        """As far as it is known from this token alone."""
+        return self._vocabulary.bytes_of(token)[self._known :].decode(errors="replace")
+
     def rest(self) -> str:
         return self._decoder.decode(b"", final=True)
 

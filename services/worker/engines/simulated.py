@@ -17,6 +17,7 @@ from services.worker.speedometer import Speedometer
 from shared.adapters.profiles import load_profile
 from shared.domain.clock import Clock
 from shared.domain.outcome import FinishReason
+from shared.messages.body import Body
 from shared.messages.catalogue import Usage
 from shared.messages.pool import EngineLoad
 from shared.scheduling.batching import Batch, Sequence, Step
@@ -29,7 +30,7 @@ _CATCH_UP_S: Final = 0.1
 _BREATH_S: Final = 0.001
 _MEAN_WEIGHT: Final = 0.1
 # What only a model can obey.
-_NEEDS_A_MODEL: Final = ("tools", "tool_choice", "response_format", "logprobs", "top_logprobs")
+_NEEDS_A_MODEL: Final = ("tools", "tool_choice", "response_format", "logprobs")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -164,13 +165,7 @@ class SimulatedEngine:
 
     def _enter(self, job: Job) -> _Stream:
         self._check_alive()
-        for field_name in _NEEDS_A_MODEL:
-            if field_name in job.body.extra:
-                raise EngineRefused(
-                    f"{field_name}: the simulated engine makes its tokens up and cannot obey it",
-                    is_permanent=True,
-                    status=400,
-                )
+        _check_obeyable(job.body)
         true = true_lengths(job)
         if not self._batch.fits(true.prompt_tokens, max(1, job.body.max_tokens)):
             raise EngineRefused(
@@ -241,6 +236,18 @@ class SimulatedEngine:
             if stream is not None:
                 stream.pending += 1
                 stream.ready.set()
+
+
+def _check_obeyable(body: Body) -> None:
+    """Raises EngineRefused for the first field that needs a model."""
+    asked = body.extra.keys() | ({"logprobs"} if body.logprobs is not None else set())
+    for name in _NEEDS_A_MODEL:
+        if name in asked:
+            raise EngineRefused(
+                f"{name}: the simulated engine makes its tokens up and cannot obey it",
+                is_permanent=True,
+                status=400,
+            )
 
 
 def _timing(step: Step, took_s: float) -> Timing:
