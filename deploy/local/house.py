@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Final, Self
 
 from deploy.local.embedded_kafka import EmbeddedKafka
-from deploy.local.errors import FolderTaken, StoreUnreachable
+from deploy.local.errors import FolderTaken, LocalError, StoreUnreachable
 from deploy.local.ports import LOOPBACK, chosen_port
 from deploy.local.processes import Child, Household, answers
 from deploy.local.real_kafka import FOR_LONG, RealKafka
 from deploy.local.redis import LocalRedis, must_answer
-from shared.adapters.kafka.topic_creation import create_topics
-from shared.domain.errors import Unavailable
+from shared.adapters.kafka_from_settings import create_missing_topics
+from shared.domain.errors import SettingsError, Unavailable
+from shared.runtime.settings import ServiceSettings
 
 EMBEDDED: Final = "embedded"
 REAL: Final = "real"
@@ -62,6 +63,14 @@ class Blueprint:
     def model_of(self, pool: Pool) -> str:
         return self.told(pool).get("CATO_MODEL") or "cato-demo"
 
+    def reaching(self, kafka_servers: str, **given: int) -> ServiceSettings:
+        """How every process of the house reaches its Kafka. Raises LocalError."""
+        prefix = self.told(self.pools[0]).get("CATO_TOPIC_PREFIX", "")
+        try:
+            return ServiceSettings.load(kafka_servers=kafka_servers, topic_prefix=prefix, **given)
+        except SettingsError as error:
+            raise LocalError(str(error)) from error
+
 
 @dataclass(slots=True, kw_only=True)
 class House:
@@ -86,7 +95,7 @@ class House:
             broker = await _broker(blueprint, stack)
             servers = broker.bootstrap if broker else blueprint.kafka
             redis = await _redis(blueprint, stack)
-            await _make_topics(servers, blueprint.settings.get("CATO_TOPIC_PREFIX", ""))
+            await _make_topics(blueprint.reaching(servers))
             household = await stack.enter_async_context(
                 Household.open(blueprint.directory / "logs", drain_s=blueprint.drain_s)
             )
@@ -205,9 +214,9 @@ async def _broker(
     return None
 
 
-async def _make_topics(servers: str, prefix: str) -> None:
+async def _make_topics(kafka: ServiceSettings) -> None:
     try:
-        await create_topics(servers, topic_prefix=prefix)
+        await create_missing_topics(kafka)
     except Unavailable as error:
         remedy = "start it first, or correct --kafka or KAFKA_BOOTSTRAP"
         raise StoreUnreachable(str(error), remedy) from error

@@ -8,7 +8,7 @@ from deploy.local.house import EMBEDDED, House, Pool
 from deploy.local.workers import WorkerProcesses
 from deploy.scaler.scaler import Scaler
 from shared.adapters.clock import SystemClock
-from shared.adapters.kafka_bus import KafkaBus
+from shared.adapters.kafka_from_settings import connect_kafka
 from shared.scheduling.scaling import Steady
 
 # A worker here is a process that only imports; whoever's loads a model sets the variable.
@@ -36,11 +36,8 @@ async def _keep_pool_scaled(house: House, pool: Pool, *, most: int, hold_s: floa
     # The embedded broker lets a reader wait for as long as it said, whatever has come.
     wait_ms = 100 if house.blueprint.kafka == EMBEDDED else 500
     async with (
-        KafkaBus.connect(
-            house.kafka_servers,
-            topic_prefix=house.blueprint.told(pool).get("CATO_TOPIC_PREFIX", ""),
-            fetch_wait_ms=wait_ms,
-            clock=clock,
+        connect_kafka(
+            house.blueprint.reaching(house.kafka_servers, fetch_wait_ms=wait_ms), clock=clock
         ) as bus,
         WorkerProcesses.of(house, pool, drain_s=_DRAIN_S) as workers,
     ):
