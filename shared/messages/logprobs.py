@@ -1,7 +1,8 @@
 """How likely a model found each token that it wrote, and how the OpenAI API tells that."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
@@ -11,7 +12,7 @@ _IMPOSSIBLE: Final = -9999.0
 
 def _bounded(given: object) -> object:
     """What is not even a number is not believed."""
-    return min(0.0, max(_IMPOSSIBLE, given)) if isinstance(given, float) else given
+    return min(0.0, max(_IMPOSSIBLE, given)) if isinstance(given, int | float) else given
 
 
 class Likelihood(BaseModel):
@@ -36,29 +37,43 @@ class TokenLogprob(Likelihood):
     top: tuple[Likelihood, ...] = ()
 
 
-def in_completion(logprobs: Sequence[TokenLogprob], first_at: int = 0) -> dict[str, JsonValue]:
-    """The shape of the completions route; `first_at` is where in the text the first one begins."""
-    offsets = [first_at]
-    for each in logprobs:
-        offsets.append(offsets[-1] + len(each.token))
-    return {
-        "tokens": [each.token for each in logprobs],
-        "token_logprobs": [each.logprob for each in logprobs],
-        "top_logprobs": [_by_token(each) for each in logprobs],
-        "text_offset": [*offsets[:-1]],
-    }
+@dataclass(slots=True)
+class Telling:
+    """Of one answer, part by part; `at` is where in its text the next token begins."""
 
+    route: Literal["completions", "chat"]
+    at: int = 0
 
-def in_chat(logprobs: Sequence[TokenLogprob]) -> dict[str, JsonValue]:
-    """The shape of the chat route."""
-    content: list[JsonValue] = [
-        {**_told(each), "top_logprobs": [_told(other) for other in each.top]} for each in logprobs
-    ]
-    return {"content": content, "refusal": None}
+    def tell(self, logprobs: Sequence[TokenLogprob]) -> dict[str, JsonValue] | None:
+        """None where there is nothing to tell."""
+        if not logprobs:
+            return None
+        return self._in_chat(logprobs) if self.route == "chat" else self._in_completion(logprobs)
+
+    def _in_completion(self, logprobs: Sequence[TokenLogprob]) -> dict[str, JsonValue]:
+        offsets: list[JsonValue] = []
+        for each in logprobs:
+            offsets.append(self.at)
+            self.at += len(each.token)
+        return {
+            "tokens": [each.token for each in logprobs],
+            "token_logprobs": [each.logprob for each in logprobs],
+            "top_logprobs": [_by_token(each) for each in logprobs],
+            "text_offset": offsets,
+        }
+
+    def _in_chat(self, logprobs: Sequence[TokenLogprob]) -> dict[str, JsonValue]:
+        content: list[JsonValue] = [
+            {**_told(each), "top_logprobs": [_told(other) for other in each.top]}
+            for each in logprobs
+        ]
+        return {"content": content, "refusal": None}
 
 
 def _by_token(told: TokenLogprob) -> dict[str, JsonValue]:
-    """The likeliest and the one that was written; of two with the same text the likelier."""
+    """The likeliest and the one that was written, as the API has it; of two with one text the
+    likelier.
+    """
     named: dict[str, JsonValue] = {}
     for each in sorted((told, *told.top), key=lambda each: -each.logprob):
         named.setdefault(each.token, each.logprob)

@@ -11,9 +11,12 @@ import uvicorn
 from aiohttp import web
 
 from deploy.local.ports import chosen_port
+from deploy.models.architecture import MODEL
 from services.worker.engine import Engine, EngineRefused, EngineUnavailable
+from services.worker.engines.embedded import EmbeddedEngine
 from services.worker.engines.openai import OpenAIEngine
 from services.worker.engines.server import EngineServer
+from services.worker.engines.settings import EngineSettings
 from services.worker.engines.simulated import SimulatedEngine
 from shared.adapters.clock import SystemClock
 from tests.contract.engine_promises import (
@@ -25,15 +28,16 @@ from tests.contract.engine_promises import (
     text_of,
     until_idle,
 )
+from tests.contract.logprob_promises import LogprobPromises, weighed
 from tests.eventually import WITHIN_S
 from tests.integration.peers import PROFILE, a_chunk, a_peer, an_engine, say
 from tests.integration.test_worker_process import a_process
 
 
 @asynccontextmanager
-async def a_server() -> AsyncIterator[str]:
+async def a_server(engine: Engine | None = None) -> AsyncIterator[str]:
     """This house's own engine server, on a free port."""
-    engine = SimulatedEngine(profile=PROFILE, clock=SystemClock())
+    engine = engine or SimulatedEngine(profile=PROFILE, clock=SystemClock())
     app = EngineServer(engine=engine, clock=SystemClock(), model="cato-demo")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None))
@@ -60,6 +64,23 @@ class TestOpenAIEngine(EnginePromises):
 
         assert text_of(first) == text_of(second)
         assert engine.manners.refused == {"suffix"}
+
+    async def test_what_the_server_cannot_tell_is_refused_in_its_words(
+        self, engine: OpenAIEngine
+    ) -> None:
+        with pytest.raises(EngineRefused, match="logprobs: the simulated engine") as refused:
+            await pieces_of(engine, weighed(a_job()))
+
+        assert refused.value.is_permanent
+
+
+class TestOpenAIEngineOfAModel(LogprobPromises):
+    @pytest.fixture
+    async def engine(self) -> AsyncIterator[Engine]:
+        settings = EngineSettings(engine_model=str(MODEL), profile="embedded")
+        model = EmbeddedEngine.of(settings, SystemClock())
+        async with a_server(model) as url, an_engine(url) as engine:
+            yield engine
 
 
 @pytest.fixture
@@ -188,6 +209,23 @@ async def test_fields_a_server_does_not_know_are_left_out_from_then_on() -> None
         [],
         [],
     ]
+
+
+@pytest.mark.parametrize("is_chat", [False, True])
+async def test_a_server_that_keeps_quiet_about_log_probabilities_is_no_answer_to_who_asks(
+    is_chat: bool,
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        choice = {"delta": {"content": "a"}} if is_chat else {"text": "a", "logprobs": None}
+        end = {"index": 0, "finish_reason": "stop"}
+        return await say(request, {"choices": [{**choice, "index": 0}]}, {"choices": [end]})
+
+    async with a_peer(answer) as url, an_engine(url) as engine:
+        with pytest.raises(EngineRefused, match="logprobs: the server tells none") as refused:
+            await pieces_of(engine, weighed(a_job(is_chat=is_chat)))
+        assert text_of(await pieces_of(engine, a_job(is_chat=is_chat))) == "a"
+
+    assert (refused.value.status, refused.value.is_permanent) == (400, True)
 
 
 async def test_tool_calls_pass_through_and_end_as_such() -> None:

@@ -127,7 +127,7 @@ class Asking:
         """The head of a good response; what this server refuses is learned, and left out."""
         while True:
             payload, stops = self._payload(exchange.job)
-            exchange.answer = Answer(StopScanner(stops))
+            exchange.answer = Answer(StopScanner(stops), exchange.job.body.logprobs)
             response = await self._post(exchange, payload)
             if response.status == HTTPStatus.OK:
                 _check_is_stream(response)

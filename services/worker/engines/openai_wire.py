@@ -8,9 +8,11 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from services.worker.engine import EngineRefused, EngineUnavailable, Job, Piece
+from services.worker.engines.openai_logprobs import asked_for, told_by
 from services.worker.engines.stopping import StopScanner
 from shared.domain.outcome import FinishReason
 from shared.messages.catalogue import Usage
+from shared.messages.logprobs import TokenLogprob
 from shared.tasks.fim import FimTemplate
 
 # What servers differ in; each is left out, or rendered here, once a server has refused it.
@@ -56,6 +58,7 @@ def payload_of(
     body = job.body
     payload: dict[str, JsonValue] = {
         **body.extra,
+        **asked_for(body),
         "model": model,
         "max_tokens": body.max_tokens,
         "temperature": body.temperature,
@@ -97,6 +100,7 @@ class _Choice(BaseModel):
 
     text: str | None = None
     delta: dict[str, JsonValue] = {}
+    logprobs: JsonValue = None
     finish_reason: str | None = None
 
     def said(self) -> str:
@@ -138,10 +142,14 @@ class _Chunk(BaseModel):
 class Answer:
     """What has come of one answer. The last piece waits for the usage, which comes after it.
 
-    Not every server keeps to the stop strings, or leaves them out of the text.
+    Not every server keeps to the stop strings, or leaves them out of the text. `likeliest` is how
+    many were asked for in the place of each token, None where no log-probabilities were.
     """
 
     stops: StopScanner = field(default_factory=lambda: StopScanner(()))
+    likeliest: int | None = None
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    is_weighed: bool = False
     tokens: int = 0
     is_told_done: bool = False
     finish_reason: FinishReason | None = None
@@ -179,6 +187,7 @@ class Answer:
             text=self.stops.rest(),
             # A busy server puts several tokens into one event, and only the usage tells.
             tokens=max(0, usage.completion_tokens - self.tokens),
+            logprobs=self._weighed(),
             finish_reason=self.finish_reason,
             usage=usage,
         )
@@ -193,12 +202,29 @@ class Answer:
             for name, value in choice.delta.items()
             if name not in ("content", "role") and value not in (None, [], {})
         }
+        if self.likeliest is not None:
+            self._weigh(choice.logprobs, text, self.likeliest)
         if not text and not rest:
             return None
         tokens, shown = self._tokens_since(usage), self.stops.feed(text)
         if self.stops.is_stopped:
             self.finish_reason = FinishReason.STOP
-        return Piece(text=shown, tokens=tokens, delta=json.dumps(rest) if rest else None)
+        delta = json.dumps(rest) if rest else None
+        return Piece(text=shown, tokens=tokens, logprobs=self._weighed(), delta=delta)
+
+    def _weigh(self, told: JsonValue, text: str, likeliest: int) -> None:
+        """Raises EngineRefused where a server does not say no, and does not tell any either."""
+        self.logprobs += told_by(told, likeliest)
+        self.is_weighed |= bool(self.logprobs)
+        if text and not self.is_weighed:
+            raise EngineRefused(
+                "logprobs: the server tells none; ask without", is_permanent=True, status=400
+            )
+
+    def _weighed(self) -> tuple[TokenLogprob, ...]:
+        """What came since the last piece."""
+        weighed, self.logprobs = tuple(self.logprobs), []
+        return weighed
 
     def _tokens_since(self, usage: Usage | None) -> int:
         """Servers that count along put several tokens into one event; others are taken as one."""

@@ -27,6 +27,7 @@ from shared.adapters.profiles import PROFILES
 from shared.domain.clock import Clock
 from shared.domain.errors import SettingsError
 from shared.domain.task import Prediction
+from shared.messages.logprobs import Telling
 
 _ROUTES: Final[dict[str, Route]] = {
     "/v1/completions": "completions",
@@ -73,7 +74,13 @@ class EngineServer:
             await _answer(send, 400, said)
             return
         job = self._job(route, request)
-        reply = Reply(id=job.id, route=route, model=self.model, created=int(self.clock.now()))
+        reply = Reply(
+            id=job.id,
+            route=route,
+            model=self.model,
+            created=int(self.clock.now()),
+            telling=Telling(route),
+        )
         async with (
             self._aborted_when_left(job.id, receive),
             aclosing(self.engine.generate(job)) as pieces,
@@ -150,8 +157,7 @@ async def _collect(pieces: AsyncGenerator[Piece, None], reply: Reply, send: Send
         await _answer(send, *_refusal(error))
         return
     if collected:
-        text = "".join(piece.text for piece in collected)
-        await _answer(send, 200, reply.whole(text, collected[-1]))
+        await _answer(send, 200, reply.whole(collected))
 
 
 async def _whole_body(receive: Receive) -> bytes:

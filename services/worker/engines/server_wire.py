@@ -1,6 +1,7 @@
 """The OpenAI API as this house's small engine server speaks it: requests in, events out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Literal
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from services.worker.engine import Piece
 from shared.messages.body import Body, ChatMessage
 from shared.messages.catalogue import Usage
+from shared.messages.logprobs import Telling
 
 Route = Literal["completions", "chat"]
 
@@ -37,6 +39,8 @@ class Request(BaseModel):
     top_p: float | None = None
     seed: int | None = None
     stop: str | tuple[str, ...] | None = None
+    logprobs: bool | int | None = None
+    top_logprobs: int = Field(default=0, ge=0)
     stream: bool = False
     stream_options: _StreamOptions = _StreamOptions()
     ignore_eos: bool = False
@@ -70,8 +74,15 @@ class Request(BaseModel):
             top_p=self.top_p,
             seed=self.seed,
             stop=stop,
+            logprobs=self._likeliest(route),
             extra={"ignore_eos": True} if self.ignore_eos else {},
         )
+
+    def _likeliest(self, route: Route) -> int | None:
+        """How many in the place of each token; the routes ask in ways of their own."""
+        if route == "chat":
+            return self.top_logprobs if self.logprobs is True else None
+        return None if isinstance(self.logprobs, bool) else self.logprobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +93,7 @@ class Reply:
     route: Route
     model: str
     created: int
+    telling: Telling
 
     def event(self, piece: Piece) -> bytes:
         finish = json.dumps(piece.finish_reason)
@@ -92,6 +104,7 @@ class Reply:
         return (
             f'data: {{"id":"{self.id}","object":"{kind}","created":{self.created},'
             f'"model":{json.dumps(self.model)},"choices":[{{"index":0,{choice},'
+            f'"logprobs":{json.dumps(self.telling.tell(piece.logprobs))},'
             f'"finish_reason":{finish}}}]}}\n\n'
         ).encode()
 
@@ -100,9 +113,15 @@ class Reply:
         event = {**self._head(kind), "choices": [], "usage": _usage(usage)}
         return b"data: " + json.dumps(event).encode() + b"\n\n"
 
-    def whole(self, text: str, last: Piece) -> bytes:
+    def whole(self, pieces: Sequence[Piece]) -> bytes:
         """The answer of a request that does not stream."""
-        choice: dict[str, JsonValue] = {"index": 0, "finish_reason": last.finish_reason}
+        text, last = "".join(piece.text for piece in pieces), pieces[-1]
+        logprobs = [each for piece in pieces for each in piece.logprobs]
+        choice: dict[str, JsonValue] = {
+            "index": 0,
+            "logprobs": self.telling.tell(logprobs),
+            "finish_reason": last.finish_reason,
+        }
         if self.route == "chat":
             choice["message"] = {"role": "assistant", "content": text}
         else:
