@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadgen.drivers.asking import Request
-from loadgen.drivers.event_stream import read_piece, tokens_until
+from loadgen.drivers.event_stream import DONE, read_piece, tokens_until
 from loadgen.report.observation import Ending, Observation, pacing_late_s
 
 _ENDINGS_BY_STATUS: Final[Mapping[int, Ending]] = {429: Ending.SHED, 408: Ending.EXPIRED}
@@ -33,12 +33,17 @@ class Answer:
     _headers: Mapping[str, str] = field(default_factory=dict)
     _completion_tokens: int | None = None
     _is_synthetic: bool = False
+    _is_whole: bool = False
 
     def begin(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
 
     def hear(self, data: bytes, after_s: float) -> None:
+        if data == DONE:
+            self._is_whole = True
+            return
         piece = read_piece(data)
+        self._is_whole = self._is_whole or piece.is_last
         if piece.chars:
             self.times_s.append(after_s)
             self.chars.append(piece.chars)
@@ -61,9 +66,11 @@ class Answer:
         self._end(Ending.CANCELLED, None)
 
     def complete(self, after_s: float) -> None:
-        """The stream is over; unless something else was heard before, that is the whole answer."""
+        """The stream is over: that is the whole answer only if it said so itself."""
         self.ended_s = after_s
-        if not self.times_s and self.ending is None:
+        if not self._is_whole:
+            self.fail("cut off")
+        if not self.times_s:
             self.fail("empty answer")
         self._end(Ending.ANSWERED, None)
 

@@ -11,7 +11,7 @@ import aiohttp
 from loadgen.drivers.answer import Answer
 from loadgen.drivers.asking import Request
 from loadgen.drivers.errors import ServerRefused, ServerUnreachable
-from loadgen.drivers.event_stream import DONE, EventStream, failure_code
+from loadgen.drivers.event_stream import EventStream, failure_code
 from loadgen.report.observation import Observation
 from shared.adapters.clock import SystemClock
 
@@ -19,6 +19,8 @@ from shared.adapters.clock import SystemClock
 _KEEP_ALIVE_S: Final = 3.0
 _CONNECT_S: Final = 10.0
 _PATIENCE_S: Final = 120.0
+# Whoever leaves says so, and does not wait for long to be heard.
+_FAREWELL_S: Final = 5.0
 _READ_BYTES: Final = 256 * 1024
 _UNAUTHORIZED: Final = 401
 _FAILURES_FROM: Final = 400
@@ -82,6 +84,8 @@ class Client:
             answer.fail(type(error).__name__)
         except TimeoutError:
             self._leave(request, answer)
+        except (ValueError, TypeError, KeyError):
+            answer.fail("accepted in words that no house uses")
         return Sent(
             late_s=max(0.0, sent_at - planned_at),
             observation=answer.observation(sent_at - began_at),
@@ -130,8 +134,11 @@ class Client:
             raise
 
     async def _delete(self, location: str, headers: dict[str, str]) -> None:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with self.session.delete(location, headers=headers):
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with (
+                asyncio.timeout(_FAREWELL_S),
+                self.session.delete(location, headers=headers),
+            ):
                 pass
 
     async def _listen(
@@ -141,8 +148,7 @@ class Client:
         async for piece in response.content.iter_any():
             after_s = self.clock.monotonic() - sent_at
             for data in events.feed(piece):
-                if data != DONE:
-                    answer.hear(data, after_s)
+                answer.hear(data, after_s)
         answer.complete(self.clock.monotonic() - sent_at)
 
 

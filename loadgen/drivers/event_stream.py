@@ -32,12 +32,16 @@ class EventStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """What one event says: some text, the usage at the end, or why it went wrong."""
+    """What one event says: some text, the usage at the end, or why it went wrong.
+
+    `is_last`: nothing follows it.
+    """
 
     chars: int
     completion_tokens: int | None = None
     failure: str | None = None
     is_synthetic: bool = False
+    is_last: bool = False
 
 
 def read_piece(data: bytes) -> Piece:
@@ -57,6 +61,7 @@ def read_piece(data: bytes) -> Piece:
         chars=_chars(event),
         completion_tokens=_count(usage),
         is_synthetic=_is_made_up(event),
+        is_last=event.get("type") == _ENDED,
     )
 
 

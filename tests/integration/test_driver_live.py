@@ -41,6 +41,9 @@ class TinyServer:
     status: int = 200
     code: str = "overloaded"
     breaks_with: str | None = None
+    is_cut_off: bool = False
+    accepts_with: str = '{"id": "task-1"}'
+    hears_farewells: bool = True
     asked: list[dict[str, object]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     hung_up: Counter[str] = field(default_factory=Counter)
@@ -69,10 +72,12 @@ class TinyServer:
 
     async def _accept(self, request: web.Request) -> web.Response:
         self.asked.append(await request.json())
-        return web.json_response({"id": "task-1"}, status=202)
+        return web.json_response(text=self.accepts_with, status=202)
 
     async def _delete(self, _: web.Request) -> web.Response:
         self.hung_up["deleted"] += 1
+        if not self.hears_farewells:
+            await asyncio.Event().wait()
         return web.Response()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -101,6 +106,8 @@ class TinyServer:
         if self.breaks_with:
             error = json.dumps({"error": {"code": self.breaks_with}})
             await response.write(f"data: {error}\n\n".encode())
+        if self.is_cut_off:
+            return response
         await response.write(b'data: {"choices":[],"usage":{"completion_tokens":3}}\n\n')
         await response.write(b"data: [DONE]\n\n")
         return response
@@ -226,6 +233,39 @@ async def test_an_answer_that_breaks_off_is_not_an_answer() -> None:
         (seen,) = (await played(url, [a_request()])).observations
 
     assert (seen.ending, seen.error, seen.is_kept()) == (Ending.ERROR, "engine_failed", False)
+
+
+@pytest.mark.parametrize("route", [None, "/v1/tasks"])
+async def test_an_answer_that_is_cut_off_in_good_order_is_not_an_answer(
+    route: Route | None,
+) -> None:
+    server = TinyServer(is_cut_off=True)
+
+    async with server.open() as url:
+        (seen,) = (await played(url, [a_request("summarization", route=route)])).observations
+
+    assert (seen.ending, seen.error, seen.is_kept()) == (Ending.ERROR, "cut off", False)
+
+
+async def test_a_task_accepted_in_unreadable_words_costs_that_task_and_not_the_run() -> None:
+    server = TinyServer(accepts_with="{}")
+
+    async with server.open() as url:
+        requests = [a_request("summarization", route="/v1/tasks"), a_request()]
+        lost, answered = (await played(url, requests)).observations
+
+    assert (lost.ending, answered.ending) == (Ending.ERROR, Ending.ANSWERED)
+
+
+async def test_a_house_that_hears_no_farewell_does_not_hold_the_run_up() -> None:
+    server = TinyServer(first_s=60.0, hears_farewells=False)
+
+    async with server.open() as url, asyncio.timeout(30):
+        request = a_request("summarization", route="/v1/tasks", cancel_at_s=1.0)
+        (seen,) = (await played(url, [request])).observations
+
+    assert seen.ending is Ending.CANCELLED
+    assert server.hung_up["deleted"] == 1
 
 
 async def test_a_task_is_followed_until_it_ends() -> None:
