@@ -17,6 +17,9 @@ from shared.scheduling.step_time import EngineProfile, StepTime
 
 _FOLDER: Final = Path(__file__).parents[1] / "scheduling" / "profiles"
 
+# A service is told by its environment, a command by whoever types it.
+_SAID_BY: Final = "CATO_PROFILE or --profile"
+
 PROFILES: Final = tuple(sorted(file.stem for file in _FOLDER.glob("*.json")))
 
 
@@ -76,14 +79,14 @@ def _read(name: str) -> tuple[str, _ProfileFile]:
         data = _ProfileFile.model_validate_json(file.read_bytes())
     except OSError as error:
         raise SettingsError(
-            f"CATO_PROFILE: no profile {name!r}; known: {', '.join(PROFILES)}, or a JSON file"
+            f"{_SAID_BY}: no profile {name!r}; known: {', '.join(PROFILES)}, or a JSON file"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise SettingsError(f"CATO_PROFILE: {file.name}: {field}: {first['msg']}") from error
+        raise SettingsError(f"{_SAID_BY}: {file.name}: {field}: {first['msg']}") from error
     if data.chunk_tokens.value < data.max_sequences.value:
-        raise SettingsError(f"CATO_PROFILE: {file.name}: chunk_tokens must be >= max_sequences")
+        raise SettingsError(f"{_SAID_BY}: {file.name}: chunk_tokens must be >= max_sequences")
     return file.stem, data
 
 

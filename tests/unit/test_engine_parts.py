@@ -113,7 +113,7 @@ def test_a_profile_comes_near_the_throughput_that_others_published(name: str) ->
 
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        SettingsError, match=r"CATO_PROFILE: no profile 'h1000'; known: .*reference"
+        SettingsError, match=r"CATO_PROFILE or --profile: no profile 'h1000'; known: .*reference"
     ):
         load_profile("h1000")
 
