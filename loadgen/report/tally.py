@@ -220,9 +220,10 @@ class Tally:
     def _each_moment(self) -> Iterator[Moment]:
         width_s = self._moment_s()
         for index in range(max(1, math.ceil(self.duration_s / width_s))):
-            share = self._moments[index]
+            share, at_s = self._moments[index], index * width_s
             yield Moment(
-                at_s=index * width_s,
-                requests_per_s=share.requests / width_s,
+                at_s=at_s,
+                # The last stretch ends with the run.
+                requests_per_s=share.requests / min(width_s, self.duration_s - at_s),
                 attainment=share.attainment(),
             )

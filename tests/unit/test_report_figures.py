@@ -164,6 +164,14 @@ def test_limits_of_the_reader_are_counted_apart_from_promises() -> None:
     assert (total.attainment, total.within_limits_per_s) == (0.0, 1.0)
 
 
+def test_a_last_stretch_that_is_cut_short_has_the_rate_of_those_before() -> None:
+    observations = [seen(at_s=at_s / 4) for at_s in range(10)]
+
+    moments = figures_of(observations, duration_s=2.5).moments
+
+    assert [moment.requests_per_s for moment in moments] == [4, 4, 4]
+
+
 def test_moments_cover_the_whole_run() -> None:
     observations = [seen(at_s=0.5), seen(9.0, at_s=2.5), seen(at_s=2.6)]
 
