@@ -246,6 +246,9 @@ def _announce(house: House, file: Path) -> None:
         "pids": {part.name: part.pid for part in house.parts()},
     }
     draft = file.with_suffix(".part")
+    draft.touch()
+    # The addresses may hold a password.
+    draft.chmod(0o600)
     draft.write_text(json.dumps(facts))
     draft.replace(file)
 

@@ -43,6 +43,7 @@ def test_ctrl_c_and_a_closed_terminal_end_every_process_of_the_house(
     tmp_path: Path, end: signal.Signals
 ) -> None:
     with a_house(tmp_path) as (up, facts):
+        assert (tmp_path / "announced.json").stat().st_mode & 0o077 == 0, "it may hold a password"
         with urllib.request.urlopen(f"{facts['base_url']}/healthz", timeout=_WITHIN_S) as answer:
             assert answer.status == 200
 
