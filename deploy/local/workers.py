@@ -45,7 +45,10 @@ class WorkerProcesses:
             raise Unavailable(f"a worker cannot be started here: {error}") from error
 
     async def drain(self) -> None:
-        newest = self.house.called("worker", self.pool)[-1]
+        called = self.house.called("worker", self.pool)
+        if not called:
+            return  # The last one has ended by itself, of which the house tells.
+        newest = called[-1]
         # It is no longer a part that the house must not lack.
         self.house.household.children.remove(newest)
         leaving = asyncio.create_task(self._see_off(newest))

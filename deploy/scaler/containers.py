@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from shared.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 _PROJECT: Final = "com.docker.compose.project"
 _SERVICE: Final = "com.docker.compose.service"
@@ -86,12 +89,19 @@ class ContainerWorkers:
         created = self.docker.api.create_container_from_config(  # type: ignore[no-untyped-call]
             config, f"{self.project}-{self.service}-{number}"
         )
-        self.docker.api.start(created["Id"])
+        try:
+            self.docker.api.start(created["Id"])
+        except (DockerException, RequestException):
+            # Or each further try would leave one more behind, under a name of its own.
+            self.docker.api.remove_container(created["Id"])
+            raise
 
     async def _see_off(self, worker: Container) -> None:
-        with contextlib.suppress(DockerException, RequestException):
+        try:
             await asyncio.to_thread(worker.stop, timeout=math.ceil(self.stop_s))
             await asyncio.to_thread(worker.remove)
+        except (DockerException, RequestException) as error:
+            log.warning("worker not let go", extra={"container": worker.name, "why": str(error)})
 
 
 def _like(first: Mapping[str, Mapping[str, object]], number: int) -> dict[str, object]:

@@ -208,6 +208,41 @@ async def test_a_last_one_that_ended_by_itself_meanwhile_needs_not_be_let_go(
     assert host.stopped_after_s == []
 
 
+def refusing(monkeypatch: pytest.MonkeyPatch, host: Host, act: str) -> None:
+    def answer(verb: str, url: str, body: dict[str, object]) -> tuple[int, object]:
+        if act in url:
+            return 500, {"message": "no room"}
+        return Host.answer(host, verb, url, body)
+
+    monkeypatch.setattr(host, "answer", answer)
+
+
+async def test_a_worker_that_cannot_be_started_leaves_no_container_behind(
+    host: Host, workers: ContainerWorkers, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(monkeypatch, host, "/start")
+
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="no room"):
+            await workers.add()
+
+    assert list(host.containers) == [first]
+
+
+@pytest.mark.usefixtures("first")
+async def test_a_worker_that_cannot_be_let_go_is_not_passed_over_in_silence(
+    host: Host,
+    workers: ContainerWorkers,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refusing(monkeypatch, host, "/stop")
+
+    await workers.drain()
+
+    await eventually(lambda: "worker not let go" in caplog.messages, saying="it is told")
+
+
 async def test_other_containers_of_the_host_are_none_of_its_business(
     host: Host, workers: ContainerWorkers, first: str
 ) -> None:
