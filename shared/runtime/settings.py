@@ -4,11 +4,19 @@ A secret may lie in a file: `CATO_REDIS_URL_FILE=/run/secrets/redis` stands for 
 No default names another machine.
 """
 
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
@@ -99,6 +107,16 @@ class ServiceSettings(LogSettings):
         validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT"),
         description="address of a collector, as the OpenTelemetry SDK reads it",
     )
+
+    @field_validator("kafka_ca_file")
+    @classmethod
+    def _holds_certificates(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            try:
+                ssl.create_default_context(cafile=file)
+            except OSError as error:
+                raise ValueError(f"no certificates in PEM were read from it: {error}") from error
+        return file
 
     @model_validator(mode="after")
     def _sasl_is_whole(self) -> Self:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, SecretStr
 from shared.domain.errors import SettingsError
 from shared.runtime.settings import RedisSettings, ServiceSettings
 
+_CERTIFICATE = Path(__file__).parents[1] / "data" / "tls" / "certificate.pem"
+
 
 class Limits(BaseModel):
     requests: int = 1
@@ -144,7 +146,7 @@ def test_a_secret_file_that_cannot_be_used_is_named(
     [
         {"CATO_KAFKA_PROTOCOL": "SASL_SSL"},
         {"CATO_KAFKA_USERNAME": "cato"},
-        {"CATO_KAFKA_CA_FILE": "/etc/ca.pem"},
+        {"CATO_KAFKA_CA_FILE": str(_CERTIFICATE)},
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -159,3 +161,14 @@ def test_settings_that_contradict_each_other_are_refused(
     assert {*variables, "CATO_KAFKA_PROTOCOL"} <= set(
         str(refused.value).replace("=", " ").replace(",", " ").replace(";", " ").split()
     )
+
+
+@pytest.mark.parametrize("file", ["/nowhere/ca.pem", __file__])
+def test_a_file_without_certificates_is_named_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.setenv("CATO_KAFKA_PROTOCOL", "SSL")
+    monkeypatch.setenv("CATO_KAFKA_CA_FILE", file)
+
+    with pytest.raises(SettingsError, match=f"CATO_KAFKA_CA_FILE is '{file}': no certificates"):
+        ServiceSettings.load()
