@@ -58,6 +58,11 @@ def test_what_the_client_left_open_is_the_models_default() -> None:
     assert asked == {"temperature": 0.0, "top_p": 0.8, "top_k": 3, "max_tokens": 9}
 
 
+def test_log_probabilities_are_asked_of_vllm_where_the_client_asks_for_them() -> None:
+    assert sampled(a_body().model_copy(update={"logprobs": 0}))["logprobs"] == 0
+    assert "logprobs" not in sampled(a_body())
+
+
 def test_an_answer_may_fill_the_rest_of_the_context_and_no_more() -> None:
     assert sampled(a_body(max_tokens=10_000))["max_tokens"] == 100
 
@@ -90,7 +95,7 @@ def test_a_field_of_a_wrong_kind_is_refused_by_name(name: str, value: JsonValue)
         sampled(a_body(extra={name: value}))
 
 
-@pytest.mark.parametrize("name", ["tools", "logprobs", "chat_template", "truncate_prompt_tokens"])
+@pytest.mark.parametrize("name", ["tools", "chat_template", "truncate_prompt_tokens"])
 def test_what_only_vllms_server_does_is_refused_by_name(name: str) -> None:
     with pytest.raises(EngineRefused, match=name):
         check_obeyable(a_body(extra={name: 1}))

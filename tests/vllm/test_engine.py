@@ -19,13 +19,14 @@ from tests.contract.engine_promises import (
     text_of,
     until_idle,
 )
+from tests.contract.logprob_promises import LogprobPromises
 from tests.eventually import eventually
 from tests.vllm.tiny import CONTEXT_TOKENS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-class TestVLLMEngine(EnginePromises):
+class TestVLLMEngine(EnginePromises, LogprobPromises):
     context_tokens: ClassVar[int] = CONTEXT_TOKENS
     chars_a_token: ClassVar[int] = 1
 
@@ -125,7 +126,6 @@ async def test_the_steps_it_tells_of_are_those_that_it_made(
     ("extra", "said"),
     [
         ({"tools": [{"type": "function"}]}, "tools"),
-        ({"logprobs": 3}, "logprobs"),
         ({"top_k": "many"}, "top_k"),
         ({"stop_token_ids": ["x"]}, "stop_token_ids"),
         ({"allowed_token_ids": [10**9]}, "allowed_token_ids"),

@@ -56,7 +56,7 @@ class _Stream:
     def piece(self, emitted: "Emitted") -> Piece:
         self.tokens += emitted.tokens
         if emitted.finish_reason is None:
-            return Piece(text=emitted.text, tokens=emitted.tokens)
+            return Piece(text=emitted.text, tokens=emitted.tokens, logprobs=emitted.logprobs)
         usage = Usage(
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.tokens,
@@ -66,6 +66,7 @@ class _Stream:
         return Piece(
             text=emitted.text,
             tokens=emitted.tokens,
+            logprobs=emitted.logprobs,
             finish_reason=FinishReason.LENGTH if is_full else FinishReason.STOP,
             usage=usage,
         )

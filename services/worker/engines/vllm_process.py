@@ -3,7 +3,7 @@
 Imported only where vLLM is installed. Whatever vLLM raises leaves here as an EngineError.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Self
@@ -13,6 +13,7 @@ from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import GracefulHTTPError, VLLMClientError, VLLMError
 from vllm.inputs.engine import tokens_input
+from vllm.outputs import CompletionOutput
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
@@ -21,6 +22,7 @@ from services.worker.engine import EngineDied, EngineUnavailable, JobId
 from services.worker.engines.vllm_meter import StepMeter
 from services.worker.engines.vllm_wire import refused
 from shared.domain.errors import SettingsError
+from shared.messages.logprobs import Likelihood, TokenLogprob
 
 _ABORTED: Final = "abort"
 
@@ -41,6 +43,7 @@ class Emitted:
 
     text: str
     tokens: int
+    logprobs: tuple[TokenLogprob, ...]
     finish_reason: str | None
     cached_tokens: int
 
@@ -116,6 +119,7 @@ class VLLMProcess:
                     yield Emitted(
                         text=said.text,
                         tokens=len(said.token_ids),
+                        logprobs=tuple(_weighed(said, sampling.get("logprobs"))),
                         finish_reason=said.finish_reason,
                         cached_tokens=output.num_cached_tokens or 0,
                     )
@@ -138,6 +142,22 @@ class VLLMProcess:
     def shutdown(self) -> None:
         """Blocks until the processes are gone."""
         self._llm.shutdown()
+
+
+def _weighed(said: CompletionOutput, most: JsonValue) -> Iterator[TokenLogprob]:
+    """vLLM tells of the token that was written, and of as many of the likeliest as were asked."""
+    if not isinstance(most, int):
+        return
+    for written, place in zip(said.token_ids, said.logprobs or (), strict=False):
+        best_first = sorted(place.values(), key=lambda each: -each.logprob)
+        yield TokenLogprob(
+            token=place[written].decoded_token or "",
+            logprob=place[written].logprob,
+            top=tuple(
+                Likelihood(token=each.decoded_token or "", logprob=each.logprob)
+                for each in best_first[:most]
+            ),
+        )
 
 
 def _limits(llm: AsyncLLM) -> Limits:

@@ -12,8 +12,6 @@ from shared.tasks.fim import FimTemplate, has_fim_markers
 # Obeyed by vLLM's own server around the engine, which is not there; the `openai` engine has it.
 _NEEDS_THE_SERVER: Final = (
     "tools",
-    "logprobs",
-    "top_logprobs",
     "chat_template",
     "reasoning_effort",
     "length_penalty",
@@ -91,6 +89,7 @@ def sampling_of(
         "top_p": body.top_p,
         "seed": body.seed,
         "stop": list(body.stop) or None,
+        "logprobs": body.logprobs,
         "structured_outputs": constraint,
     }
     named = {name: value for name, value in asked.items() if value is not None}
