@@ -1,5 +1,6 @@
 """Over a broker the bus keeps what it promises in memory, and outlives the broker's absence."""
 
+import asyncio
 import contextlib
 import time
 import uuid
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.embedded_kafka import EmbeddedKafka
 from deploy.local.errors import KafkaUnavailable
 from deploy.local.real_kafka import RealKafka
 from shared.adapters.kafka.topic_creation import create_topics
@@ -19,6 +21,7 @@ from shared.messages.topics import TOPICS
 from tests.contract.notes import NOTES, NOTES_OF_A_GROUP, Noted, Reader, note, reading
 from tests.contract.test_bus import *  # noqa: F403  the same promises, over Kafka
 from tests.contract.test_bus_places import *  # noqa: F403
+from tests.eventually import eventually
 from tests.integration.conftest import Kafka
 
 _LIKE = {topic.name: topic for topic in TOPICS}
@@ -66,6 +69,25 @@ async def test_a_record_whose_broker_is_away_is_unavailable_and_arrives_once_it_
             await note(bus, "after")
             await reader.has_read(3)
             assert reader.texts == ["before", "during", "after"]
+
+
+@pytest.mark.parametrize("patience_s", [1.0, 60.0])
+async def test_a_bus_that_is_left_with_a_record_under_way_leaves_nobody_at_work(
+    tmp_path: Path, patience_s: float
+) -> None:
+    others = asyncio.all_tasks()
+
+    with contextlib.suppress(TimeoutError):
+        async with (
+            EmbeddedKafka.start(tmp_path) as broker,
+            asyncio.timeout(10),
+            KafkaBus.connect(broker.bootstrap, delivery_timeout_s=patience_s) as bus,
+        ):
+            await note(bus, "before")
+            broker.kill()
+            await bus.publish(Noted(text="during", of="someone"))
+
+    await eventually(lambda: asyncio.all_tasks() <= others, saying="all have ended")
 
 
 async def test_without_a_broker_connecting_is_unavailable() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Generator
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerClosed
 
 from shared.adapters.kafka.connection import KafkaLink
 from shared.domain.errors import Unavailable
@@ -144,13 +144,14 @@ class Publisher:
             self._has_failed = True
 
     async def _retire(self, producer: AIOKafkaProducer) -> None:
-        """Give what is under way its time, then go."""
+        """Give what is under way its time, then go; who is called away goes at once."""
         try:
             async with asyncio.timeout(self._link.delivery_timeout_s):
                 await producer.stop()
         except TimeoutError:
             log.error("records were left undelivered", extra={"records": self._under_way})
-            await producer.client.close()
+        finally:
+            await _let_go(producer)
 
     def _new_producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
@@ -162,3 +163,15 @@ class Publisher:
             max_request_size=MAX_BATCH_BYTES,
             request_timeout_ms=round(self._link.delivery_timeout_s * 1000),
         )
+
+
+async def _let_go(producer: AIOKafkaProducer) -> None:
+    """What a stop that came to no end leaves at work; after one that did, nothing.
+
+    The library has no word for it: its own way waits for every delivery.
+    """
+    await producer.client.close()
+    if producer._sender is not None:
+        await producer._sender.close()
+    # Only now, for a sender that still works puts back in line what has failed.
+    producer._message_accumulator.fail_all(ProducerClosed())
