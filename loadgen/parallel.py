@@ -1,11 +1,15 @@
 """Plays know nothing of each other: as many at once as there are processes."""
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
-from typing import TypeVar
+from multiprocessing import active_children, get_context, parent_process
+from typing import Final, TypeVar
+
+_LEFT_ALONE: Final = 1
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,7 +20,8 @@ def as_done(play: Callable[[T], R], stage: Iterable[T], *, processes: int) -> It
     if processes == 1:
         yield from map(play, stage)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_together) as pool:
         with _deaf_to_ctrl_c():
             running = [pool.submit(play, each) for each in stage]
         try:
@@ -26,6 +31,17 @@ def as_done(play: Callable[[T], R], stage: Iterable[T], *, processes: int) -> It
             for child in active_children():
                 child.terminate()
             raise
+
+
+def _end_together() -> None:
+    """Who is killed outright can tell nobody, so that each child watches for its parent's end."""
+    threading.Thread(target=_end_after_parent, name="parent", daemon=True).start()
+
+
+def _end_after_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(_LEFT_ALONE)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import socket
 import sys
@@ -110,6 +111,8 @@ async def _running(
 ) -> AsyncIterator[None]:
     with log.open("wb") as sink:
         child = await asyncio.create_subprocess_exec(
+            # Or whoever kills the measurement outright leaves a whole house behind.
+            sys.executable, "-m", "deploy.local.leash", str(os.getpid()),
             # Ctrl-C ends the measurement, which then ends its children in order.
             *argv, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink,
             start_new_session=True,

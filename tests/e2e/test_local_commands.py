@@ -79,6 +79,7 @@ def test_a_house_that_loses_a_part_names_it_and_closes(tmp_path: Path, part: str
         assert [pid for pid in facts["pids"].values() if psutil.pid_exists(pid)] == []
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_before_anything_runs_is_taken_without_a_word(tmp_path: Path) -> None:
     at_once = "import signal; signal.raise_signal(signal.SIGINT)"
     (tmp_path / "aiohttp.py").write_text(at_once)
