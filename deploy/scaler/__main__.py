@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from deploy.scaler.scaler import Scaler
 from deploy.scaler.settings import ScalerSettings
 from shared.adapters.clock import SystemClock
-from shared.adapters.kafka_from_settings import connect_kafka
+from shared.adapters.kafka_from_settings import await_kafka
 from shared.domain.errors import SettingsError
 from shared.runtime.health import serve_health
 from shared.runtime.run import run_service
@@ -32,7 +32,7 @@ async def main() -> None:
                 stop_s=settings.stop_s,
             )
         )
-        bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
+        bus = await stack.enter_async_context(await_kafka(settings, clock=clock))
         await stack.enter_async_context(
             serve_health(settings.health_host, settings.health_port, lambda: True)
         )

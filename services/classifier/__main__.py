@@ -7,7 +7,7 @@ from services.classifier.classifier import Classifier
 from services.classifier.classifiers import CLASSIFIERS
 from services.classifier.settings import ClassifierSettings
 from shared.adapters.clock import SystemClock
-from shared.adapters.kafka_from_settings import connect_kafka
+from shared.adapters.kafka_from_settings import await_kafka
 from shared.runtime.health import serve_health
 from shared.runtime.run import run_service
 from shared.telemetry.service import use_service
@@ -18,7 +18,7 @@ async def main() -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stack.enter_context(use_service("classifier", settings.tracing))
-        bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
+        bus = await stack.enter_async_context(await_kafka(settings, clock=clock))
         classifier = Classifier(bus=bus, judge=CLASSIFIERS[settings.classifier](), clock=clock)
         await stack.enter_async_context(
             serve_health(settings.health_host, settings.health_port, lambda: True)

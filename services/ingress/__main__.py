@@ -12,7 +12,7 @@ from services.ingress.serving import listen, serve, server_of
 from services.ingress.settings import IngressSettings
 from services.ingress.tenants import Tenants
 from shared.adapters.clock import SystemClock
-from shared.adapters.kafka_from_settings import connect_kafka
+from shared.adapters.kafka_from_settings import await_kafka
 from shared.adapters.redis_connection import BoundedRedis, connect_redis
 from shared.adapters.redis_event_log import RedisEventLog
 from shared.adapters.redis_idempotency import RedisIdempotency
@@ -34,7 +34,7 @@ async def main() -> None:
         clock = SystemClock()
         redis = await stack.enter_async_context(connect_redis(settings.redis_url))
         followers = await stack.enter_async_context(connect_redis(settings.redis_url))
-        bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
+        bus = await stack.enter_async_context(await_kafka(settings, clock=clock))
         replies = Replies(
             bus=bus,
             leases=RedisReplyLeases(redis, await bus.partitions(TokensProduced.base_topic)),

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from services.scheduler.reign import Candidate, Throne
 from services.scheduler.settings import SchedulerSettings
 from shared.adapters.clock import SystemClock
-from shared.adapters.kafka_from_settings import connect_kafka
+from shared.adapters.kafka_from_settings import await_kafka
 from shared.adapters.parser_process import ParserProcess
 from shared.adapters.profiles import load_profile
 from shared.adapters.redis_connection import connect_redis
@@ -31,7 +31,7 @@ async def main() -> None:
         stack.enter_context(use_service("scheduler", settings.tracing))
         redis = await stack.enter_async_context(connect_redis(settings.redis_url))
         clock = SystemClock()
-        bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
+        bus = await stack.enter_async_context(await_kafka(settings, clock=clock))
         reply_partitions = await bus.partitions(TokensProduced.base_topic)
         throne = Throne(
             queue=RedisDeadlineQueue(

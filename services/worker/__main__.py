@@ -13,7 +13,7 @@ from services.worker.settings import WorkerSettings
 from services.worker.speedometer import Recording
 from services.worker.worker import Worker
 from shared.adapters.clock import SystemClock
-from shared.adapters.kafka_from_settings import connect_kafka
+from shared.adapters.kafka_from_settings import await_kafka
 from shared.runtime.health import serve_health
 from shared.runtime.run import run_service
 from shared.scheduling.feeding import FEEDERS
@@ -28,7 +28,7 @@ async def main() -> None:
     engine = ENGINES[settings.engine](settings, clock)
     async with AsyncExitStack() as stack:
         stack.enter_context(use_service("worker", settings.tracing))
-        bus = await stack.enter_async_context(connect_kafka(settings, clock=clock))
+        bus = await stack.enter_async_context(await_kafka(settings, clock=clock))
         worker = Worker.of(
             me=Identity(
                 name=settings.worker_name,

@@ -1,16 +1,23 @@
 """A process reaches Kafka as its settings say; here their words become those of the adapter."""
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from shared.adapters.handover import growing_pauses
 from shared.adapters.kafka.connection import KafkaSecurity
 from shared.adapters.kafka.topic_creation import create_topics
 from shared.adapters.kafka_bus import KafkaBus
 from shared.domain.clock import Clock
+from shared.domain.errors import Unavailable
 from shared.messages.topics import TOPICS, keeping_prompts
+
+log = logging.getLogger(__name__)
 
 
 class KafkaSettings(Protocol):
@@ -45,6 +52,23 @@ def connect_kafka(
         fetch_wait_ms=settings.fetch_wait_ms,
         clock=clock,
     )
+
+
+@asynccontextmanager
+async def await_kafka(settings: KafkaSettings, *, clock: Clock) -> AsyncIterator[KafkaBus]:
+    """As long as it takes: a service may be there before its broker, as it may outlive one."""
+    async with AsyncExitStack() as stack:
+        yield await _connected(settings, clock, stack)
+
+
+async def _connected(settings: KafkaSettings, clock: Clock, stack: AsyncExitStack) -> KafkaBus:
+    for pause_s in growing_pauses():
+        try:
+            return await stack.enter_async_context(connect_kafka(settings, clock=clock))
+        except Unavailable as error:
+            log.warning("Kafka is not there yet", extra={"why": str(error), "again_in_s": pause_s})
+            await asyncio.sleep(pause_s)
+    raise AssertionError("pauses never end")
 
 
 async def create_missing_topics(

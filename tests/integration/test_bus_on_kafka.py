@@ -12,12 +12,16 @@ import pytest
 
 from deploy.local.embedded_kafka import EmbeddedKafka
 from deploy.local.errors import KafkaUnavailable
+from deploy.local.ports import chosen_port
 from deploy.local.real_kafka import RealKafka
+from shared.adapters.clock import SystemClock
 from shared.adapters.kafka.topic_creation import create_topics
 from shared.adapters.kafka_bus import KafkaBus
+from shared.adapters.kafka_from_settings import await_kafka
 from shared.domain.errors import Unavailable
 from shared.messages.bus import Bus
 from shared.messages.topics import TOPICS
+from shared.runtime.settings import ServiceSettings
 from tests.contract.notes import NOTES, NOTES_OF_A_GROUP, Noted, Reader, note, reading
 from tests.contract.test_bus import *  # noqa: F403  the same promises, over Kafka
 from tests.contract.test_bus_places import *  # noqa: F403
@@ -39,15 +43,21 @@ async def bus(kafka: Kafka) -> AsyncIterator[Bus]:
         yield connected
 
 
-@pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[RealKafka]:
-    """One that a test may kill."""
+@contextlib.asynccontextmanager
+async def a_broker(directory: Path, *, port: int = 0) -> AsyncIterator[RealKafka]:
     async with contextlib.AsyncExitStack() as stack:
         try:
-            started = await stack.enter_async_context(RealKafka.start(tmp_path))
+            started = await stack.enter_async_context(RealKafka.start(directory, port=port))
         except KafkaUnavailable as why:
             pytest.skip(str(why))
         await create_topics(started.bootstrap, topics=_NARROW)
+        yield started
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[RealKafka]:
+    """One that a test may kill."""
+    async with a_broker(tmp_path) as started:
         yield started
 
 
@@ -94,6 +104,22 @@ async def test_without_a_broker_connecting_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         async with KafkaBus.connect("127.0.0.1:1", delivery_timeout_s=2.0):
             pass
+
+
+async def test_a_service_that_is_there_before_its_broker_waits_for_it_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = chosen_port(0, setting="Kafka port")
+    settings = ServiceSettings.load(kafka_servers=f"127.0.0.1:{port}")
+
+    async def width_of_notes() -> int:
+        async with await_kafka(settings, clock=SystemClock()) as bus:
+            return await bus.partitions("notes")
+
+    waiting = asyncio.create_task(width_of_notes())
+    await eventually(lambda: "Kafka is not there yet" in caplog.messages, saying="it says so")
+    async with a_broker(tmp_path, port=port):
+        assert await waiting == 4
 
 
 async def test_what_was_written_before_an_instant_can_be_left_out(bus: Bus, kafka: Kafka) -> None:
