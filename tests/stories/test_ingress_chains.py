@@ -18,7 +18,7 @@ TRANSLATION: dict[str, JsonValue] = {
     "recipe": "translation",
     "code": "def f(): ...",
     "language": "python",
-    "target_language": "Python",
+    "target_language": "C# 12",
 }
 ONE: dict[str, JsonValue] = {"kind": "summarization", "prompt": "Sum up {input}", "max_tokens": 9}
 TWO: dict[str, JsonValue] = {"kind": "review", "prompt": "Judge {previous}", "max_tokens": 9}
@@ -103,7 +103,7 @@ async def test_a_recipe_is_one_task_with_one_promise_and_its_steps() -> None:
         told: dict[str, Any] = accepted.json()
         assert accepted.status == 202
         assert [step["name"] for step in told["steps"]] == ["summary", "draft", "repair"]
-        assert told["steps"][2]["unless_parses"] == "python"
+        assert told["steps"][2]["unless_parses"] == "c#"
         assert "unchecked" not in told
         assert task.kind == "translation"
         assert task.promise == Promise(e2e_s=20)
@@ -112,11 +112,11 @@ async def test_a_recipe_is_one_task_with_one_promise_and_its_steps() -> None:
 
 async def test_a_language_without_a_parser_is_told_to_be_unchecked() -> None:
     async with House.open() as house:
-        body = {**TRANSLATION, "target_language": "Rust"}
+        body = {**TRANSLATION, "target_language": "COBOL"}
         told: dict[str, Any] = (await house.client.post(TASKS, body)).json()
 
         assert [step["name"] for step in told["steps"]] == ["summary", "draft"]
-        assert "parsers for python" in told["unchecked"]
+        assert "parsers for python, json, toml, bash, c, c++" in told["unchecked"]
 
 
 async def test_files_are_summarized_side_by_side() -> None:
@@ -274,7 +274,7 @@ def with_step(**fields: JsonValue) -> dict[str, JsonValue]:
         (with_step(name="A B"), "steps.1.name", "pattern"),
         (with_step(over=[]), "steps.1.over", "1 to 64"),
         (with_step(over=["x"] * 65), "steps.1.over", "65"),
-        (with_step(unless_parses="cobol"), "steps.1.unless_parses", "python"),
+        (with_step(unless_parses="cobol"), "steps.1.unless_parses", "typescript"),
         (with_step(max_tokens=0), "steps.1.max_tokens", "greater"),
         (with_step(next="step_1"), "steps.1.next", "not permitted"),
         ({"code": "x", "steps": [{**ONE, "unless_parses": "python"}]}, "steps.0.unless_parses",

@@ -1,6 +1,7 @@
 """A chain is one task to its client: one deadline, one ending, whatever happens to its steps."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -83,34 +84,48 @@ async def test_side_by_side_steps_run_together_and_meet_in_the_next() -> None:
         assert (await ended(pool)).outcome is Outcome.COMPLETED
 
 
-async def test_code_that_parses_is_not_mended() -> None:
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("python", "def g(x):\n    return x + 1"),
+        ("go", "package g\n\nfunc Next(x int) int { return x + 1 }"),
+    ],
+)
+async def test_code_that_parses_is_not_mended(language: str, code: str) -> None:
     async with Pool.open() as pool:
         worker = await ScriptedWorker(pool=pool).start()
-        await begin(pool, SUMMARY, DRAFT, REPAIR)
+        await begin(pool, SUMMARY, DRAFT, replace(REPAIR, unless_parses=language))
         await worker.take("chain.0.0")
         await worker.end("chain.0.0", output="adds one")
 
         await worker.take("chain.1.0")
-        await worker.end("chain.1.0", output="```python\ndef g(x):\n    return x + 1\n```")
+        await worker.end("chain.1.0", output=f"```{language}\n{code}\n```")
         ending = await ended(pool)
 
         assert [step.name for step in ending.steps if step.is_answer] == ["draft"]
 
 
-async def test_code_that_does_not_parse_is_mended() -> None:
+@pytest.mark.parametrize(
+    ("language", "broken", "mended"),
+    [
+        ("python", "def g(x) return", "def g(x): return x"),
+        ("go", "func Next(x int) int {", "package g\n\nfunc Next(x int) int { return x + 1 }"),
+    ],
+)
+async def test_code_that_does_not_parse_is_mended(language: str, broken: str, mended: str) -> None:
     async with Pool.open() as pool:
         worker = await ScriptedWorker(pool=pool).start()
-        await begin(pool, SUMMARY, DRAFT, REPAIR)
+        await begin(pool, SUMMARY, DRAFT, replace(REPAIR, unless_parses=language))
         await worker.take("chain.0.0")
         await worker.end("chain.0.0", output="adds one")
         await worker.take("chain.1.0")
-        await worker.end("chain.1.0", output="def g(x) return")
+        await worker.end("chain.1.0", output=broken)
 
         repair = await worker.take("chain.2.0")
-        await worker.end("chain.2.0", output="def g(x): return x")
+        await worker.end("chain.2.0", output=mended)
         ending = await ended(pool)
 
-        assert asked(repair) == "Mend: def g(x) return"
+        assert asked(repair) == f"Mend: {broken}"
         assert [step.name for step in ending.steps if step.is_answer] == ["repair"]
 
 
