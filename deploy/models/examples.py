@@ -1,9 +1,11 @@
 """A model learns to fill in the middle from code whose middle was moved to the end.
 
 Cut at characters, after Bavarian et al., "Efficient Training of Language Models to Fill in the
-Middle" (2022): half of them in the order prefix, suffix, middle (PSM) that other servers ask for,
-half with the suffix first (SPM), where the middle goes on close behind the prefix, which a small
-model learns sooner. Most middles end with their line, as what an editor asks for does.
+Middle" (2022): some in the order prefix, suffix, middle (PSM) that other servers ask for, most with
+the suffix first (SPM) and no mark of the middle. There prefix and middle are one text, in whose
+tokens the cursor leaves no trace: all of it teaches what the embedded engine asks for, and that
+the text ends where the suffix goes on. Most middles end with their line, as what an editor asks
+for does.
 """
 
 from bisect import bisect
@@ -29,7 +31,7 @@ _MOST_LINES: Final = 5
 _PREFIX_SHARES: Final = (0.5, 0.9)
 _SMALLEST_TOKENS: Final = 32
 _WHOLE_SHARE: Final = 0.5
-_SUFFIX_FIRST_SHARE: Final = 0.5
+_SUFFIX_FIRST_SHARE: Final = 0.7
 # A middle is a twentieth of its example, and what the model is for.
 _MIDDLE_WEIGHT: Final = 3.0
 
@@ -85,13 +87,15 @@ class Examples:
         after = round(room * (1 - self._rng.uniform(*_PREFIX_SHARES)))
         suffix = self._ids(text[hole.end : hole.end + _CHARS_A_TOKEN * after])[:after]
         before = room - len(suffix)
-        prefix = self._ids(text[max(0, hole.start - _CHARS_A_TOKEN * before) : hole.start])
-        prefix = prefix[-before:]
+        start = max(0, hole.start - _CHARS_A_TOKEN * before)
         if self._rng.random() < _SUFFIX_FIRST_SHARE:
-            row.add([self._suffix, *suffix, self._prefix, *prefix, self._middle], 1.0)
+            written = self._ids(text[start : hole.end])[-before - len(middle) :]
+            row.add([self._suffix, *suffix, self._prefix, *written[: -len(middle)]], 1.0)
+            row.add([*written[-len(middle) :], self._end], _MIDDLE_WEIGHT)
         else:
+            prefix = self._ids(text[start : hole.start])[-before:]
             row.add([self._prefix, *prefix, self._suffix, *suffix, self._middle], 1.0)
-        row.add([*middle, self._end], _MIDDLE_WEIGHT)
+            row.add([*middle, self._end], _MIDDLE_WEIGHT)
 
     def _hole(self, text: str) -> Hole:
         hole = rest_of_line(text, self._rng)

@@ -5,9 +5,12 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
+from deploy.models.architecture import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, MODEL
 from deploy.models.corpus import Document, is_held_out, standard_library
 from deploy.models.evaluate import Infill, Share, infills, row
+from deploy.models.examples import Examples
 from deploy.models.holes import rest_of_line
 from deploy.models.ngram import NGrams
 from deploy.models.step_times import fitted, steps
@@ -48,6 +51,30 @@ def test_a_hole_is_the_rest_of_a_line_behind_its_indentation(seed: int) -> None:
     assert TEXT[hole.end] == "\n"
     assert "\n" not in TEXT[hole.start : hole.end] != ""
     assert TEXT[TEXT.rfind("\n", 0, hole.start) + 1 : hole.start].strip()
+
+
+def test_an_infill_without_a_mark_ends_where_its_suffix_goes_on() -> None:
+    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    document = Document(name="argparse.py", text=TEXT * 8)
+    examples = Examples([document], tokenizer, Random(0))
+
+    rows = [tokenizer.decode(examples.row(256).tokens, skip_special_tokens=False) for _ in "0123"]
+
+    told = [each for row in rows for each in row.split(END) if FIM_MIDDLE not in each]
+    unmarked = [each.removeprefix(FIM_SUFFIX) for each in told if each.startswith(FIM_SUFFIX)]
+    assert len(unmarked) > 4
+    for suffix, written in (each.split(FIM_PREFIX) for each in unmarked):
+        assert f"{written}{suffix}" in document.text
+
+
+@pytest.mark.parametrize("tokens", [256, 512, 1024])
+def test_rows_are_exactly_as_long_as_asked(tokens: int) -> None:
+    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    examples = Examples([Document(name="a.py", text=TEXT * 99)], tokenizer, Random(0))
+
+    rows = [examples.row(tokens) for _ in range(20)]
+
+    assert {len(row.tokens) for row in rows} == {len(row.weights) for row in rows} == {tokens}
 
 
 def test_what_followed_most_often_after_the_longest_known_context_comes_next() -> None:
