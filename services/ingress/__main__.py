@@ -11,6 +11,7 @@ from services.ingress.replies import Replies
 from services.ingress.serving import listen, serve, server_of
 from services.ingress.settings import IngressSettings
 from services.ingress.tenants import Tenants
+from services.ingress.vigil import Vigil
 from shared.adapters.clock import SystemClock
 from shared.adapters.kafka_from_settings import await_kafka
 from shared.adapters.redis_connection import BoundedRedis, connect_redis
@@ -35,12 +36,10 @@ async def main() -> None:
         redis = await stack.enter_async_context(connect_redis(settings.redis_url))
         followers = await stack.enter_async_context(connect_redis(settings.redis_url))
         bus = await stack.enter_async_context(await_kafka(settings, clock=clock))
-        replies = Replies(
-            bus=bus,
-            leases=RedisReplyLeases(redis, await bus.partitions(TokensProduced.base_topic)),
-            clock=clock,
-        )
+        leases = RedisReplyLeases(redis, await bus.partitions(TokensProduced.base_topic))
+        replies = Replies(bus=bus, leases=leases, clock=clock)
         backlogs = Backlogs(bus=bus, clock=clock)
+        journal = _journal(settings, clock, redis, followers)
         ingress = Ingress(
             bus=bus,
             clock=clock,
@@ -51,7 +50,8 @@ async def main() -> None:
                 desk=replies.desk,
                 knobs=settings.knobs(),
             ),
-            journal=_journal(settings, clock, redis, followers),
+            journal=journal,
+            vigil=Vigil(journal=journal, leases=leases),
         )
         await serve(
             ingress,

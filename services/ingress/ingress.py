@@ -15,6 +15,7 @@ from services.ingress.errors import OutOfReach
 from services.ingress.exchange import Exchange
 from services.ingress.gate import Gate
 from services.ingress.journal import Facts, Journal, Scribe, facts_about
+from services.ingress.vigil import Vigil
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.domain.task import TaskId
@@ -40,6 +41,7 @@ class Ingress:
     clock: Clock
     gate: Gate
     journal: Journal
+    vigil: Vigil
     errands: Errands = field(default_factory=Errands)
 
     async def open(self, asked: Asked) -> Conversation:
@@ -66,7 +68,8 @@ class Ingress:
 
         Raises TaskRejected, Unavailable.
         """
-        facts = facts_about(asked, expected_s=self.gate.expected_s(asked))
+        writer, expected_s = self.gate.desk.incarnation, self.gate.expected_s(asked)
+        facts = facts_about(asked, expected_s=expected_s, ingress=writer)
         await self.journal.begin(asked, facts)
         conversation, acknowledgement = await self._submit(asked)
         scribe = Scribe(
@@ -85,6 +88,11 @@ class Ingress:
         Raises TaskRejected, Unavailable.
         """
         task_id = await self.journal.claim(asked, digest)
+        if task_id != asked.task_id and await self.vigil.is_abandoned(task_id):
+            await self.vigil.bury(task_id)
+            await self.cancel(task_id, asked.model)
+            await self.journal.forget(asked)
+            task_id = await self.journal.claim(asked, digest)
         if task_id == asked.task_id:
             try:
                 await self.detach(asked)
@@ -96,7 +104,7 @@ class Ingress:
     def listen(self, task_id: TaskId) -> Conversation:
         """What was and will be heard about a detached task, from its beginning."""
         listener = Conversation(task_id=task_id, buffer_bytes=self.gate.knobs.event_bytes)
-        following = self.errands.run(self.journal.follow(task_id, listener))
+        following = self.errands.run(self._follow(task_id, listener))
         listener.on_close = following.cancel
         return listener
 
@@ -118,6 +126,10 @@ class Ingress:
         return (
             not self.gate.is_closed and self.gate.desk.is_open() and self.gate.backlogs.is_ready()
         )
+
+    async def _follow(self, task_id: TaskId, listener: Conversation) -> None:
+        async with self.vigil.over(task_id):
+            await self.journal.follow(task_id, listener)
 
     async def _submit(self, asked: Asked) -> tuple[Conversation, Awaitable[Position]]:
         self.gate.check_open()

@@ -91,11 +91,23 @@ class Journal:
         """Raises UnknownTask, also for the tasks of others; may raise Unavailable."""
         if await self.log.tenant_of(task_id) != tenant:
             raise unknown_task(task_id)
-        facts = await self.log.facts(task_id)
+        facts = await self.told(task_id)
         if facts is None:
             raise unknown_task(task_id)
-        told = json.loads(facts)
-        return told if isinstance(told, dict) else {}
+        return facts
+
+    async def told(self, task_id: str) -> Facts | None:
+        """What is written down of a task, whoever it belongs to; None where nothing is."""
+        facts = await self.log.facts(task_id)
+        return None if facts is None else dict(json.loads(facts))
+
+    async def end(self, task_id: TaskId, ending: Ending) -> None:
+        """Of a task without an answer that nobody else writes down any more."""
+        tenant, facts = await self.log.tenant_of(task_id), await self.told(task_id)
+        if tenant is not None and facts is not None:
+            facts |= _told(ending) | _error(ending)
+            await self.log.open(task_id, tenant, json.dumps(facts))
+            await self.log.close(task_id, _encoded(ending))
 
     async def events(self, task_id: str, after: str | None) -> AsyncIterator[tuple[str, str]]:
         """Id and event, as they were and will be written down, though Redis is away meanwhile.
@@ -190,7 +202,7 @@ class Scribe:
         if answered:
             self.facts["output"] = "".join(piece.text for piece in self.pieces)
         else:
-            self.facts["error"] = dict(error_of(ending).as_openai())
+            self.facts |= _error(ending)
             await self.journal.insist(partial(self.journal.forget, self.asked))
         await self._save()
         close = partial(self.journal.log.close, self.asked.task_id, _encoded(ending))
@@ -210,13 +222,15 @@ class Scribe:
             await self._save()
 
 
-def facts_about(asked: Asked, *, expected_s: float) -> Facts:
+def facts_about(asked: Asked, *, expected_s: float, ingress: str) -> Facts:
+    """`ingress` is the life of the one that writes down how it goes on."""
     return {
         "id": asked.task_id,
         "object": "task",
         "status": "queued",
         "kind": asked.kind,
         "model": asked.model,
+        "ingress": ingress,
         "created_at": asked.received_at,
         "predicted_finish_at": asked.received_at + expected_s,
         "output": None,
@@ -271,6 +285,10 @@ def _told(ending: Ending) -> Facts:
         "finish_reason": ending.finish_reason,
         "usage": usage_of(ending.usage) if ending.usage else None,
     }
+
+
+def _error(ending: Ending) -> Facts:
+    return {"error": dict(error_of(ending).as_openai())}
 
 
 def _encoded(event: Piece | StepEvent | Ending) -> str:

@@ -77,7 +77,8 @@ class Following:
         telling = asyncio.create_task(self._tell(call, events))
         leaving = asyncio.create_task(call.until_gone())
         try:
-            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            async with self.ingress.vigil.over(task_id):
+                await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if telling.done():
                 telling.result()
         finally:

@@ -16,6 +16,7 @@ from services.ingress.journal import Journal
 from services.ingress.replies import Replies
 from services.ingress.settings import Knobs
 from services.ingress.tenants import Tenants
+from services.ingress.vigil import Vigil
 from shared.adapters.clock import LoopClock
 from shared.adapters.memory_bus import MemoryBus
 from shared.adapters.memory_idempotency import MemoryIdempotency
@@ -80,6 +81,12 @@ class House:
         leases = MemoryReplyLeases(clock, partitions=4)
         log = OutageLog(clock, ttl_s=60, byte_cap=1_000_000)
         replies = Replies(bus=bus, leases=leases, clock=clock)
+        journal = Journal(
+            log=log,
+            idempotency=MemoryIdempotency(clock),
+            idempotency_ttl_s=60,
+            clock=clock,
+        )
         ingress = Ingress(
             bus=bus,
             clock=clock,
@@ -90,12 +97,8 @@ class House:
                 desk=replies.desk,
                 knobs=knobs,
             ),
-            journal=Journal(
-                log=log,
-                idempotency=MemoryIdempotency(clock),
-                idempotency_ttl_s=60,
-                clock=clock,
-            ),
+            journal=journal,
+            vigil=Vigil(journal=journal, leases=leases),
         )
         return cls(
             bus=bus,
@@ -139,6 +142,11 @@ class House:
         while True:
             await self.report()
             await asyncio.sleep(1)
+
+    async def end_this_life_of_the_ingress(self) -> None:
+        """As a kill would: nothing more is written down, and its lease runs out."""
+        await self.ingress.errands.finish(0)
+        self.replies.desk.incarnation = "reborn"
 
     def silence_the_scheduler(self) -> None:
         self.running[2].cancel()
