@@ -75,6 +75,9 @@ def _add_manner(run: argparse.ArgumentParser) -> None:
         "--no-ignore-eos", action="store_true", help="for servers that refuse the field ignore_eos"
     )
     run.add_argument(
+        "--no-suffix", action="store_true", help="for servers that refuse the field suffix"
+    )
+    run.add_argument(
         "--profile",
         default="reference",
         help="of the engine: a cancelled request counts if this engine, idle, could have "
@@ -166,6 +169,7 @@ def _manner(options: argparse.Namespace, model: str, keys: Sequence[str]) -> Man
         alone=load_profile(options.profile),
         declares_kind=options.declare_kind,
         ignores_eos=not options.no_ignore_eos,
+        sends_suffix=not options.no_suffix,
     )
 
 

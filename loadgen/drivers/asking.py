@@ -11,6 +11,7 @@ from loadgen.workloads.mixes import TRANSLATION
 from shared.domain.task import Promise
 from shared.scheduling.step_time import EngineProfile
 from shared.tasks import TASKS
+from shared.tasks.fim import fim_template_for
 
 BATCH: Final = "batch"
 _TASKS_ROUTE: Final = "/v1/tasks"
@@ -46,13 +47,15 @@ class Request:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
     """How all requests of a run are asked. `keys` go round the tenants; `alone` is the idle engine
-    against which it is judged whether a cancelled request could have been finished."""
+    against which it is judged whether a cancelled request could have been finished. Who sends no
+    suffix renders the model's own template around the cursor, as editors do."""
 
     model: str
     alone: EngineProfile
     keys: Sequence[str] = field(default=(), repr=False)
     declares_kind: bool = False
     ignores_eos: bool = True
+    sends_suffix: bool = True
 
     def ask(self, arrival: Arrival, prompt: Prompt) -> Request:
         kind = BATCH if arrival.batch else arrival.kind
@@ -93,10 +96,16 @@ class Manner:
             return {**asked, **_task(arrival, kind, prompt)}
         streamed = {**asked, "stream": True, "stream_options": {"include_usage": True}}
         if arrival.route == _COMPLETIONS_ROUTE:
-            suffix = {} if prompt.suffix is None else {"suffix": prompt.suffix}
-            return {**streamed, "prompt": prompt.text, **suffix}
+            return {**streamed, **self._cursor(prompt.text, prompt.suffix)}
         messages = prompt.messages or ({"role": "user", "content": prompt.text},)
         return {**streamed, "messages": messages}
+
+    def _cursor(self, text: str, suffix: str | None) -> Mapping[str, str]:
+        if suffix is None:
+            return {"prompt": text}
+        if self.sends_suffix:
+            return {"prompt": text, "suffix": suffix}
+        return {"prompt": fim_template_for(self.model).render(text, suffix)}
 
 
 def _task(arrival: Arrival, kind: str, prompt: Prompt) -> Mapping[str, object]:

@@ -22,6 +22,7 @@ def asked(  # noqa: PLR0913  a builder has one argument for everything a test ma
     keys: tuple[str, ...] = (),
     declares_kind: bool = False,
     ignores_eos: bool = True,
+    sends_suffix: bool = True,
 ) -> Request:
     manner = Manner(
         model="m",
@@ -29,6 +30,7 @@ def asked(  # noqa: PLR0913  a builder has one argument for everything a test ma
         keys=keys,
         declares_kind=declares_kind,
         ignores_eos=ignores_eos,
+        sends_suffix=sends_suffix,
     )
     arrival = Arrival(
         at_s=1.0,
@@ -52,6 +54,13 @@ def test_length_and_seed_are_those_of_the_workload() -> None:
 
     assert (body["max_tokens"], body["seed"], body["ignore_eos"]) == (7, 5, True)
     assert body["stream_options"] == {"include_usage": True}
+
+
+def test_a_server_that_refuses_a_suffix_is_sent_what_an_editor_would_render() -> None:
+    body = json.loads(asked(sends_suffix=False).body)
+
+    assert body["prompt"] == "<|fim_prefix|>x<|fim_suffix|>y<|fim_middle|>"
+    assert "suffix" not in body
 
 
 def test_a_server_that_refuses_ignore_eos_is_not_sent_it() -> None:
