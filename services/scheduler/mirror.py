@@ -207,6 +207,10 @@ class Mirror:
         now_of = {view.name: view for view in views}
         return lambda task: self.homes.home(task, now, lambda then: now_of.get(then.name))
 
+    def cached_tokens(self, held: Held) -> int:
+        """Of its prompt, on its worker, as far as engines keep what they were sent."""
+        return self.homes.kept(held.task, held.known_tokens)
+
     def low_water(self, topic: str) -> dict[int, int] | None:
         """Oldest living offset per partition; None while some task's place in Kafka is unknown."""
         oldest: dict[int, int] = {}
@@ -231,8 +235,8 @@ class Mirror:
         )
 
     def _first_token_s(self, held: Held, seat: Seat) -> float:
-        kept = self.homes.kept(held.task, held.known_tokens)
-        return self.backlog.guard.first_token_s(held.task, seat.cost or self.backlog.cost, kept)
+        cost = seat.cost or self.backlog.cost
+        return self.backlog.guard.first_token_s(held.task, cost, self.cached_tokens(held))
 
     def _remember(self, task: Task, origin: Position | None, size: int) -> None:
         self.links.note(task)

@@ -182,7 +182,7 @@ class Scheduler:
         """The worker never listed it: the record may never have been written."""
         body = await self.queue.body(held.task.id)
         if body is not None:
-            await self._send(held.task, held.lease, body)
+            await self._send(held, body)
 
     @property
     def measures(self) -> Measures:
@@ -238,19 +238,21 @@ class Scheduler:
     async def _start(self, task: Task, claimed: tuple[Lease, bytes] | None) -> None:
         if claimed is not None:
             lease, body = claimed
-            if self.mirror.speaker(task.id, lease.fence) is not None:
-                await self._send(task, lease, body)
+            held = self.mirror.speaker(task.id, lease.fence)
+            if held is not None:
+                await self._send(held, body)
         elif task.id in self.mirror.backlog:
             await self.endings.give_up(task, Outcome.FAILED, error="its body is no longer kept")
 
-    async def _send(self, task: Task, lease: Lease, body: bytes) -> None:
-        backlog = self.mirror.backlog
+    async def _send(self, held: Held, body: bytes) -> None:
+        task, lease, backlog = held.task, held.lease, self.mirror.backlog
         priority = backlog.guard.engine_priority(task, backlog.cost)
         await self.bus.publish(
             TaskDispatched(
                 task=replace(task, priority=priority),
                 body=Body.model_validate_json(body),
                 fence=lease.fence,
+                cached_tokens=self.mirror.cached_tokens(held),
                 worker=lease.worker,
                 to_partition=lease.to_partition,
                 dispatched_at=lease.at,

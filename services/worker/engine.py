@@ -46,13 +46,15 @@ class EngineDied(EngineError):
 class Job:
     """One attempt as the engine sees it: a body of the completions or the chat route.
 
-    The promise counts from `received_at`.
+    The promise counts from `received_at`. Of its prompt the engine is believed to have kept
+    `cached_tokens` from others.
     """
 
     id: JobId
     kind: str
     body: Body
     prediction: Prediction
+    cached_tokens: int = 0
     priority: int = 0
     promise: Promise = field(default_factory=Promise)
     received_at: float = 0.0

@@ -60,7 +60,7 @@ class Gate:
         entering = [waiting[place] for place in fed.enter]
         profile = measured(self.engine.profile, self.engine.load())
         if entering:
-            tokens = sum(run.task.prediction.prompt_tokens for run in entering)
+            tokens = sum(run.prefill_tokens for run in entering)
             self.prefilled.enter(profile.first_token_s(tokens), now)
         self._ask_again(min(fed.again_s, self._next_s(entering, waiting)), ask_again)
         return entering
@@ -70,7 +70,7 @@ class Gate:
         load = self.engine.load()
         profile = measured(self.engine.profile, load)
         tokens = load.prefill_tokens + sum(
-            run.task.prediction.prompt_tokens for run in self.roster.waiting.values()
+            run.prefill_tokens for run in self.roster.waiting.values()
         )
         steps = -(-tokens // profile.chunk_tokens)
         later_s = profile.step_time.prefill_s * tokens + steps * _decode_step_s(profile, load)

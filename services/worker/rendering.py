@@ -14,6 +14,7 @@ def job_of(job_id: JobId, dispatched: TaskDispatched) -> Job:
         kind=task.kind,
         body=_rendered(task.kind, dispatched.body),
         prediction=task.prediction,
+        cached_tokens=dispatched.cached_tokens,
         priority=task.priority,
         promise=task.promise,
         received_at=task.received_at,

@@ -78,6 +78,11 @@ class Run:
     def task(self) -> Task:
         return self.dispatched.task
 
+    @property
+    def prefill_tokens(self) -> int:
+        """Of its prompt, what the engine has not kept from others."""
+        return self.task.prediction.prompt_tokens - self.dispatched.cached_tokens
+
     def is_stopped(self) -> bool:
         return self.is_disowned or self.stopped_as is not None
 

@@ -73,7 +73,8 @@ class TaskClassified(Message):
 class TaskDispatched(Message):
     """scheduler -> worker, on the partition the worker leases: your turn.
 
-    `dispatched_at` is when that was decided, however often it has to be said.
+    `dispatched_at` is when that was decided, however often it has to be said; of its prompt the
+    engine is believed to have kept `cached_tokens`.
     """
 
     base_topic: ClassVar[str] = "tasks.dispatched"
@@ -81,6 +82,7 @@ class TaskDispatched(Message):
     task: Task
     body: Body
     fence: Fence
+    cached_tokens: int = 0
     worker: str
     to_partition: int
     dispatched_at: float

@@ -97,4 +97,6 @@ async def test_once_engines_say_that_they_cache_a_prompt_goes_where_its_beginnin
             await went_to(f"learning-{n}", 1, cached_tokens=TOKENS[0])
         known = {await went_to(f"later-{n}", 2, cached_tokens=TOKENS[0]) for n in range(4)}
 
+        believed = {str(one.task.id): one.cached_tokens for one in pool.told(TaskDispatched)}
         assert (len(unknown), len(known)) == (2, 1)
+        assert believed["early-0"] == 0 < believed["later-3"]

@@ -28,6 +28,19 @@ async def test_the_next_prompt_waits_outside_until_the_last_one_is_through() -> 
     assert [end.task_id for end in ended] == ["first", "second", "third"]
 
 
+async def test_what_an_engine_has_kept_of_a_prompt_delays_nobody() -> None:
+    async with a_bench(profile=REFERENCE, feeder="holding") as bench:
+        for name, cached_tokens in (("inside", 0), ("waiting", 900)):
+            task = a_task(name, ttft_s=5, prompt_tokens=1000)
+            sent = a_dispatch(name, body=LONG, task=task)
+            await bench.dispatch(sent.model_copy(update={"cached_tokens": cached_tokens}))
+        await bench.until(lambda: bool(bench.worker.roster.running), "the first is in")
+
+        # 40 ms for the first, 4 ms for what is left of the second, and two steps.
+        assert 0.05 < bench.worker.gate.residual_s() < 0.07
+        await bench.until_ended(2)
+
+
 async def test_a_worker_tells_how_long_it_will_still_prefill() -> None:
     async with a_bench(profile=REFERENCE, feeder="holding") as bench:
         task = a_task("first", ttft_s=5, prompt_tokens=1000)

@@ -63,7 +63,9 @@ class Exchange:
             self.response.close()
 
     def prefill_tokens(self) -> int:
-        return 0 if self.answer.tokens else self.job.prediction.prompt_tokens
+        if self.answer.tokens:
+            return 0
+        return self.job.prediction.prompt_tokens - self.job.cached_tokens
 
     def kv_tokens(self) -> int:
         return self.job.prediction.prompt_tokens + self.answer.tokens

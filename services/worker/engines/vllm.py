@@ -53,6 +53,10 @@ class _Stream:
     is_in: bool = False
     is_over: bool = False
 
+    def prefill_tokens(self) -> int:
+        """What it is believed to prefill, before it has told."""
+        return max(1, self.prompt_tokens - self.job.cached_tokens)
+
     def piece(self, emitted: "Emitted") -> Piece:
         self.tokens += emitted.tokens
         if emitted.finish_reason is None:
@@ -241,7 +245,7 @@ class VLLMEngine:
             del self._streams[stream.job.id]
 
     def _prefill_tokens(self) -> int:
-        unbegun = sum(each.prompt_tokens for each in self._streams.values() if not each.tokens)
+        unbegun = sum(each.prefill_tokens() for each in self._streams.values() if not each.tokens)
         begun = self._meter.prefilled_tokens - self._through_tokens
         return max(0, unbegun - max(0, begun))
 
