@@ -11,6 +11,7 @@ from services.ingress import sse
 from services.ingress.conversation import Piece
 from services.ingress.deltas import joined
 from shared.messages.catalogue import Usage
+from shared.messages.logprobs import Telling
 
 Route = Literal["completions", "chat"]
 
@@ -25,9 +26,19 @@ class Answer:
     created: int
     wants_usage: bool
     before: str
+    telling: Telling | None = None
 
     @classmethod
-    def to(cls, route: Route, *, task_id: str, model: str, created: int, wants_usage: bool) -> Self:
+    def to(
+        cls,
+        route: Route,
+        *,
+        task_id: str,
+        model: str,
+        created: int,
+        wants_usage: bool,
+        wants_logprobs: bool,
+    ) -> Self:
         is_chat = route == "chat"
         answer_id = f"{'chatcmpl' if is_chat else 'cmpl'}-{task_id}"
         kind = "chat.completion.chunk" if is_chat else "text_completion"
@@ -42,6 +53,7 @@ class Answer:
             created=created,
             wants_usage=wants_usage,
             before=before,
+            telling=Telling(route) if wants_logprobs else None,
         )
 
     def first(self) -> bytes:
@@ -56,10 +68,12 @@ class Answer:
         content = (
             f'"delta":{_delta(piece)}'
             if self.route == "chat"
-            else f'"text":{json.dumps(piece.text)},"logprobs":null'
+            else f'"text":{json.dumps(piece.text)}'
         )
+        logprobs = "null" if self.telling is None else json.dumps(self._weighed([piece]))
         return (
-            f'{self.before}{{"index":0,{content},"finish_reason":{finish}}}]{self._after(piece)}'
+            f'{self.before}{{"index":0,{content},"logprobs":{logprobs},"finish_reason":{finish}}}]'
+            f"{self._after(piece)}"
         ).encode()
 
     def last(self, usage: Usage | None) -> bytes:
@@ -69,7 +83,7 @@ class Answer:
 
     def whole(self, pieces: Sequence[Piece]) -> bytes:
         last = pieces[-1]
-        choice: dict[str, JsonValue] = {"index": 0, "logprobs": None}
+        choice: dict[str, JsonValue] = {"index": 0, "logprobs": self._weighed(pieces)}
         text = "".join(piece.text for piece in pieces)
         if self.route == "chat":
             choice["message"] = _message(text, (piece.delta for piece in pieces if piece.delta))
@@ -88,6 +102,12 @@ class Answer:
                 **({"system_fingerprint": "synthetic"} if is_synthetic else {}),
             }
         ).encode()
+
+    def _weighed(self, pieces: Sequence[Piece]) -> JsonValue:
+        """None where nobody asked, or nothing is known."""
+        if self.telling is None:
+            return None
+        return self.telling.tell([each for piece in pieces for each in piece.logprobs or ()])
 
     def _after(self, piece: Piece | None = None) -> str:
         usage = ',"usage":null' if self.wants_usage else ""

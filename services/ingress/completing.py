@@ -70,6 +70,7 @@ class Completing:
                 model=asked.model,
                 created=int(asked.received_at),
                 wants_usage=request.wants_usage,
+                wants_logprobs=request.likeliest() is not None,
             ),
             clock=self.ingress.clock,
             knobs=self.ingress.gate.knobs,

@@ -13,6 +13,7 @@ from shared.domain.fence import Fence
 from shared.domain.outcome import DropReason, FinishReason, Outcome
 from shared.domain.task import LatencyClass, TaskId
 from shared.messages.catalogue import TaskEnded, TokensProduced, Usage
+from shared.messages.logprobs import TokenLogprob
 
 ANSWERED: Final = frozenset({Outcome.COMPLETED, Outcome.LATE})
 
@@ -20,6 +21,8 @@ ANSWERED: Final = frozenset({Outcome.COMPLETED, Outcome.LATE})
 OVERTAKEN_S: Final = 10.0
 # What an unread piece weighs beside its text.
 _PIECE_BYTES: Final = 256
+# And each token that was weighed for it.
+_WEIGHED_BYTES: Final = 64
 
 
 class Piece(BaseModel):
@@ -30,6 +33,7 @@ class Piece(BaseModel):
     type: Literal["token"] = "token"
     text: str = ""
     tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] | None = None
     delta: str | None = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
@@ -45,6 +49,7 @@ class Piece(BaseModel):
         return cls.model_construct(
             text=produced.text,
             tokens=produced.tokens,
+            logprobs=produced.logprobs,
             delta=produced.delta,
             finish_reason=produced.finish_reason,
             usage=produced.usage,
@@ -60,7 +65,8 @@ class Piece(BaseModel):
         return bool(self.text or self.delta or self.finish_reason)
 
     def weight_bytes(self) -> int:
-        return _PIECE_BYTES + len(self.text) + len(self.delta or "")
+        weighed = sum(1 + len(each.top) for each in self.logprobs or ())
+        return _PIECE_BYTES + len(self.text) + len(self.delta or "") + _WEIGHED_BYTES * weighed
 
 
 class Ending(BaseModel):

@@ -77,6 +77,11 @@ class Request(BaseModel):
 class CompletionRequest(Request):
     prompt: str | list[JsonValue] | None = None
     suffix: str | None = None
+    logprobs: int | None = Field(default=None, ge=0, le=5)
+
+    def likeliest(self) -> int | None:
+        """How many to tell of in the place of each token; None where none is to be weighed."""
+        return self.logprobs
 
     def body(self) -> Body:
         """Raises InvalidRequest."""
@@ -92,6 +97,7 @@ class CompletionRequest(Request):
             top_p=self.top_p,
             seed=self.seed,
             stop=self.stops(),
+            logprobs=self.likeliest(),
             extra={
                 **passed_on(self.__pydantic_extra__),
                 **({} if token_ids is None else {"prompt_token_ids": token_ids}),
@@ -102,6 +108,14 @@ class CompletionRequest(Request):
 class ChatRequest(Request):
     messages: tuple[ChatMessage, ...] = Field(min_length=1, max_length=10_000)
     max_completion_tokens: int | None = Field(default=None, ge=1, lt=INT64)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+
+    def likeliest(self) -> int | None:
+        """As of a completion. Raises InvalidRequest."""
+        if self.top_logprobs and not self.logprobs:
+            raise InvalidRequest("top_logprobs needs `logprobs: true`", param="top_logprobs")
+        return self.top_logprobs or 0 if self.logprobs else None
 
     def body(self) -> Body:
         """Raises InvalidRequest."""
@@ -114,6 +128,7 @@ class ChatRequest(Request):
             top_p=self.top_p,
             seed=self.seed,
             stop=self.stops(),
+            logprobs=self.likeliest(),
             extra=passed_on(self.__pydantic_extra__),
         )
 

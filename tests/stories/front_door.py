@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from shared.domain.fence import Fence
 from shared.domain.outcome import FinishReason, Outcome
 from shared.domain.task import LatencyClass
 from shared.messages.catalogue import TaskCancelled, TaskEnded, TaskSubmitted, TokensProduced, Usage
+from shared.messages.logprobs import TokenLogprob
 from shared.messages.message import Message
 from shared.messages.pool import BacklogReported, ClassBacklog
 from tests.stories.http_clients import Client
@@ -166,6 +167,7 @@ class House:
         finish: FinishReason | None = None,
         delta: str | None = None,
         incarnation: str | None = None,
+        logprobs: Sequence[TokenLogprob] = (),
     ) -> None:
         """Play the worker: one piece of the answer, `at` its place."""
         reply_to = task.reply_to
@@ -178,6 +180,7 @@ class House:
                 sequence=at,
                 text=text,
                 tokens=1,
+                logprobs=tuple(logprobs) or None,
                 delta=delta,
                 queued_s=0.005,
                 finish_reason=finish,

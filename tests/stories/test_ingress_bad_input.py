@@ -34,7 +34,8 @@ MALFORMED = {
     "several answers": (b'{"prompt": "x", "n": 2}', "n"),
     "echo": (b'{"prompt": "x", "echo": true}', "echo"),
     "logit bias": (b'{"prompt": "x", "logit_bias": {"5": 1}}', "logit_bias"),
-    "log-probabilities that nobody tells": (b'{"prompt": "x", "logprobs": 3}', "logprobs"),
+    "more alternatives than are told": (b'{"prompt": "x", "logprobs": 6}', "logprobs"),
+    "log-probabilities as in a chat": (b'{"prompt": "x", "logprobs": true}', "logprobs"),
     "unknown field": (b'{"prompt": "x", "max_tokenz": 5}', "max_tokenz"),
 }
 
