@@ -1,6 +1,7 @@
 """One request, understood: who asks, for what, and what was promised."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from services.ingress.headers import RequestHeaders
 from services.ingress.tenants import Tenant
@@ -38,6 +39,12 @@ class Asked:
     @property
     def reserved_tokens(self) -> int:
         return self.prompt_tokens + self.body.most_answer_tokens()
+
+    def weighed(self) -> Self:
+        """The same, and how likely the model finds each token of its answer."""
+        if self.body.logprobs is not None:
+            return self
+        return replace(self, body=self.body.model_copy(update={"logprobs": 0}))
 
     def submitted(self, reply_to: ReplyAddress) -> TaskSubmitted:
         return TaskSubmitted(

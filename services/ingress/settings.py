@@ -18,6 +18,7 @@ class Knobs:
     context_tokens: int = 131_072
     vocabularies: Vocabularies = field(default_factory=Vocabularies)
     small_first: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    small_first_confidence: float = 0.0
     max_body_bytes: int = 1_835_008
     max_open_bytes: int = 64 * 1024 * 1024
     client_buffer_bytes: int = 256 * 1024
@@ -47,6 +48,13 @@ class IngressSettings(RedisSettings):
         default={},
         description='JSON, like {"auto": ["small", "large"]}: who names `auto` is answered by'
         " `large`, or by `small` if it is a completion and the small answer stands up to a check",
+    )
+    small_first_confidence: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="how probable a small answer has to be by its model's own reckoning, all of"
+        " it; 0 asks for none. Every engine of the small models has to tell log-probabilities",
     )
     max_body_bytes: int = Field(
         # 256 KiB of control characters are 1.5 MiB of JSON, and a record has room for 2 MiB.
@@ -85,6 +93,7 @@ class IngressSettings(RedisSettings):
             context_tokens=self.context_tokens,
             vocabularies=Vocabularies.load(self.tokenizers),
             small_first=self.small_first,
+            small_first_confidence=self.small_first_confidence,
             max_body_bytes=self.max_body_bytes,
             max_open_bytes=self.max_open_bytes,
             client_buffer_bytes=self.client_buffer_bytes,

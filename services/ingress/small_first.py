@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from math import inf
+from math import exp, fsum, inf
 from typing import Final, Self
 from weakref import WeakValueDictionary
 
@@ -37,6 +37,7 @@ class Choice(StrEnum):
     FITS = "small_fits"
     ALONE = "small_alone"  # the large model could not make it any more, or did not take it
     UNFIT = "large_unfit"  # the small answer was cut off, or would break the code
+    UNSURE = "large_unsure"  # it fits, but the small model itself does not believe in it
     SLOW = "large_slow"  # it was not there when the large model had to be asked
     FAILED = "large_failed"  # there was none
     STRAIGHT = "large_straight"  # the small model has no time, or nobody could judge its answer
@@ -72,14 +73,18 @@ def _first_token_s(asked: Asked, backlog: Backlog | None) -> float:
     return _HOPS_S + wait_s + report.step_s + asked.prompt_tokens * report.prompt_token_s
 
 
-def judged(said: Sequence[Event], gap: Gap) -> Choice:
-    """By the small model until now; an answer that was cut off is not one to rely on."""
+def judged(said: Sequence[Event], gap: Gap, confidence: float = 0.0) -> Choice:
+    """By the small model until now; an answer that was cut off is not one to rely on.
+
+    `confidence` is how probable a whole answer has to be.
+    """
     match said[-1] if said else None:
         case None | Piece(finish_reason=None):
             return Choice.SLOW
         case Piece(finish_reason=FinishReason.STOP):
-            text = "".join(piece.text for piece in said if isinstance(piece, Piece))
-            return Choice.FITS if gap.takes(text) else Choice.UNFIT
+            return _judged_whole(
+                [each for each in said if isinstance(each, Piece)], gap, confidence
+            )
         case Piece():
             return Choice.UNFIT
         case Ending(outcome=outcome) if outcome in _UNWANTED:
@@ -88,6 +93,18 @@ def judged(said: Sequence[Event], gap: Gap) -> Choice:
             return Choice.NOBODY
         case _:
             return Choice.FAILED
+
+
+def _judged_whole(pieces: Sequence[Piece], gap: Gap, confidence: float) -> Choice:
+    if not gap.takes("".join(piece.text for piece in pieces)):
+        return Choice.UNFIT
+    return Choice.FITS if _probability_of(pieces) >= confidence else Choice.UNSURE
+
+
+def _probability_of(pieces: Sequence[Piece]) -> float:
+    """Of the whole answer, as its model reckons; 0 where it does not tell."""
+    weighed = [each.logprob for piece in pieces for each in piece.logprobs or ()]
+    return exp(fsum(weighed)) if weighed else 0.0
 
 
 @dataclass(slots=True, eq=False, kw_only=True, weakref_slot=True)
@@ -129,13 +146,15 @@ class Turn:
         left_s = times.ask_large_at - self.ingress.clock.now()
         if left_s >= 0 and (gap is None or times.small_s > left_s):
             return Choice.STRAIGHT, await self._ask(large)
+        confidence = self.ingress.gate.knobs.small_first_confidence
+        is_weighed = confidence > 0 and gap is not None and left_s >= 0
         try:
-            tried = await self._ask(small)
+            tried = await self._ask(small.weighed() if is_weighed else small)
         except (TaskRejected, Unavailable):
             return Choice.FAILED, await self._ask(large)
         if gap is None or left_s < 0:
             return Choice.ALONE, tried
-        choice = judged(await self._said(tried, left_s), gap)
+        choice = judged(await self._said(tried, left_s), gap, confidence)
         if tried.has_left or choice in (Choice.FITS, Choice.NOBODY):
             return choice, tried
         try:

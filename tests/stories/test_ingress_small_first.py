@@ -1,49 +1,15 @@
 """Two models behind one name: the small one answers where its answer does, within one promise."""
 
-import contextlib
-from collections.abc import AsyncIterator
-
 import pytest
 from pydantic import JsonValue
 
 from services.ingress.settings import Knobs
 from shared.domain.outcome import FinishReason, Outcome
-from shared.messages.catalogue import TaskSubmitted
 from tests.stories.front_door import CHAT, House
-from tests.stories.http_clients import Exchange
+from tests.stories.two_models import AUTO, BAD, COMPLETIONS, GOOD, a_house_of_two, models, text_of
 
-COMPLETIONS = "/v1/completions"
-AUTO: dict[str, JsonValue] = {
-    "model": "auto",
-    "prompt": "def double(x):\n    return ",
-    "suffix": "\n\nprint(double(2))\n",
-    "max_tokens": 8,
-}
-GOOD, BAD = "2 * x", "2 * (x"
 # Of 300 ms; the house itself takes 20.
 LAST_CALL_S = 0.28
-
-
-@contextlib.asynccontextmanager
-async def a_house_of_two(*, large_step_s: float = 0.0) -> AsyncIterator[House]:
-    async with House.open(knobs=Knobs(small_first={"auto": ("small", "large")})) as house:
-        await house.report("small")
-        await house.report("large", step_s=large_step_s)
-        yield house
-
-
-def models(house: House) -> list[str]:
-    return [task.model for task in house.told(TaskSubmitted)]
-
-
-def text_of(asking: Exchange, *, stream: bool) -> str:
-    if stream:
-        return asking.text()
-    match asking.json()["choices"]:
-        case [{"text": str(text)}]:
-            return text
-        case choices:
-            raise AssertionError(choices)
 
 
 @pytest.mark.parametrize("stream", [False, True])
