@@ -115,8 +115,7 @@ class Throne:
         async with asyncio.TaskGroup() as group:
             # Renewed from the first moment: a rebuild may take longer than the lease lives.
             group.create_task(self._stay_elected())
-            epoch = await self._new_epoch()
-            snapshot = await self._opened(epoch)
+            epoch, snapshot = await self._begun()
             scheduler = await self._scheduler(snapshot)
             self.standing.mirror = scheduler.mirror
             await scheduler.endings.resume(snapshot.endings)
@@ -134,6 +133,17 @@ class Throne:
             instruments.leadership.set(1, {names.MODEL: self.candidate.model})
             self.standing.leads.set()
             self.standing.is_ready = True
+
+    async def _begun(self) -> tuple[int, Snapshot]:
+        """Under the first epoch that is new to Redis: a Kafka that was emptied counts anew."""
+        while True:
+            epoch = await self._new_epoch()
+            try:
+                return epoch, await self._opened(epoch)
+            except Deposed:
+                # While this one is elected, whoever had the newer epoch leads no more.
+                if not await self.queue.elect(self.candidate.name, self.candidate.leader_ttl_s):
+                    raise
 
     async def _new_epoch(self) -> int:
         """The offset of a record in Kafka: unique, growing, and never lost with Redis."""

@@ -66,6 +66,25 @@ async def test_a_leader_that_is_deposed_and_does_not_know_it_stops_nobody() -> N
         assert revoked(pool) == set()
 
 
+async def test_a_kafka_that_was_emptied_beside_a_living_redis_keeps_nobody_from_leading() -> None:
+    async with Pool.open() as pool:
+        worker = await ScriptedWorker(pool=pool).start()
+        await pool.submit(a_task("t", received_at=pool.clock.now(), e2e_s=600))
+        dispatched = await worker.take("t")
+        # As after many elections, none of which Kafka remembers.
+        await pool.kill("scheduler-1")
+        pool.store.epoch = 400
+        pool.store.leader = None
+
+        throne = await pool.crown("scheduler-2")
+        await pool.submit(a_task("u", received_at=pool.clock.now(), e2e_s=600))
+        later = await worker.take("u")
+
+        assert throne.standing.leads.is_set()
+        assert later.fence.epoch >= 400
+        assert later.fence > dispatched.fence
+
+
 async def test_a_new_leader_that_cannot_hear_yet_takes_nothing_away() -> None:
     async with Pool.open() as pool:
         worker = await ScriptedWorker(pool=pool).start()
