@@ -14,6 +14,7 @@ from shared.adapters.clock import SystemClock
 from shared.adapters.redis_connection import BoundedRedis, connect_redis
 from shared.adapters.redis_queue import RedisDeadlineQueue
 from shared.domain.errors import Unavailable
+from shared.domain.task import TaskId
 from shared.scheduling.queue import DeadlineQueue, Entry, Put
 from tests.builders import a_task
 from tests.contract.deadline_queues import ONE, claim_of, claimed, entries
@@ -106,6 +107,24 @@ async def test_scripts_that_redis_forgot_are_sent_again(
     await redis.script_flush()
 
     assert await queue.put(entries(a_task("b"), a_task("a"))) == [Put.QUEUED, Put.KNOWN]
+
+
+async def test_a_redis_that_is_full_takes_what_frees_it(
+    queue: DeadlineQueue, redis: BoundedRedis
+) -> None:
+    await queue.put(entries(a_task("waiting"), a_task("running")))
+    fence = await claimed(queue, claim_of("running"))
+    await redis.config_set("maxmemory", 1)
+    try:
+        await queue.bar(TaskId("unknown"))
+        ended = await queue.settle(TaskId("running"), fence, b"{}")
+        (begun,) = await queue.claim([claim_of("waiting")])
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+    assert ended
+    assert begun is not None
+    assert await queue.put(entries(a_task("unknown"))) == [Put.CANCELLED]
 
 
 @pytest.mark.parametrize(
