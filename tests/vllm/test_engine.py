@@ -114,7 +114,7 @@ async def test_the_steps_it_tells_of_are_those_that_it_made(
     took_s, steps = clock.monotonic() - began, steps_in(timings_folder)[told_before:]
     usages = [pieces[-1].usage for pieces in answers]
     computed = sum(usage.prompt_tokens - usage.cached_tokens for usage in usages if usage)
-    # Between two steps others take their share of a busy machine; more than has passed there is not.
+    # Between two steps others take their share of a busy machine; no more than has passed there is.
     # Steps are told of when 50 ms are full, so those of the last moment are missing.
     assert took_s / 2 < sum(step.took_s for step in steps) < 1.1 * took_s
     assert sum(step.prefill_tokens for step in steps) == pytest.approx(computed, rel=0.1)
