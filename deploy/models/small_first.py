@@ -1,8 +1,9 @@
 """What asking a small model first saves: `python -m deploy.models.small_first`.
 
 The embedded model stands for the small one and writes the rest of a line, at the places that
-`evaluate` draws; its answers are judged as the ingress judges them. What they cost on GPUs follows
-from the step times of two profiles; it is a model, not a measurement.
+`evaluate` draws; its answers are judged as the ingress judges them, also by how probable the model
+finds them. What they cost on GPUs follows from the step times of two profiles; it is a model, not a
+measurement.
 """
 
 import argparse
@@ -17,13 +18,14 @@ from typing import Final
 from deploy.models.architecture import MODEL
 from deploy.models.corpus import standard_library
 from deploy.models.evaluate import Infill, Share, infills
-from services.worker.engine import Engine, Job, JobId
+from services.worker.engine import Engine, Job, JobId, Piece
 from services.worker.engines.embedded import EmbeddedEngine
 from services.worker.engines.settings import EngineSettings
 from shared.adapters.clock import SystemClock
 from shared.adapters.profiles import load_profile
 from shared.domain.outcome import FinishReason
 from shared.messages.body import Body
+from shared.messages.logprobs import probability
 from shared.scheduling.step_time import EngineProfile
 from shared.tasks.completion import COMPLETION
 from shared.tasks.gap import Gap
@@ -38,13 +40,16 @@ _CHARS_PER_TOKEN: Final = 4
 _TOGETHER: Final = 8
 # Of each of the two calls.
 _HOPS_S: Final = 0.02
+# Of `CATO_SMALL_FIRST_CONFIDENCE`.
+_CONFIDENCES: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
     """One completion, in tokens of the profiles' models.
 
-    `small_tokens` is 0 where nobody could judge, so that the small model was not asked.
+    `small_tokens` is 0 where nobody could judge, so that the small model was not asked;
+    `probability` is that of its whole answer, by its own reckoning.
     """
 
     prompt_tokens: int
@@ -53,6 +58,10 @@ class Tried:
     is_whole: bool = False
     fits: bool = False
     is_right: bool = False
+    probability: float = 0.0
+
+    def is_kept(self, confidence: float) -> bool:
+        return self.fits and self.probability >= confidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,10 @@ class Trial:
         gap = Gap.between(before, after)
         if gap is None:
             return Tried(prompt_tokens=prompt_tokens, large_tokens=large_tokens)
-        said, is_whole = await self._answer(job_id, before, after)
+        pieces = await self._answer(job_id, before, after)
+        said = "".join(piece.text for piece in pieces)
+        # Did the model mean it to end there?
+        is_whole = pieces[-1].finish_reason is FinishReason.STOP
         return Tried(
             prompt_tokens=prompt_tokens,
             large_tokens=large_tokens,
@@ -81,10 +93,11 @@ class Trial:
             is_whole=is_whole,
             fits=is_whole and gap.takes(said),
             is_right=said.rstrip() == infill.wanted.rstrip(),
+            probability=probability([each for piece in pieces for each in piece.logprobs]),
         )
 
-    async def _answer(self, job_id: JobId, before: str, after: str) -> tuple[str, bool]:
-        """Greedily; the text, and whether the model meant it to end there."""
+    async def _answer(self, job_id: JobId, before: str, after: str) -> list[Piece]:
+        """Greedily."""
         body = Body(
             route="completions",
             prompt=before,
@@ -92,11 +105,10 @@ class Trial:
             max_tokens=_LONGEST_ANSWER_TOKENS,
             temperature=0.0,
             stop=("\n",),
+            logprobs=0,
         )
         job = Job(id=job_id, kind=COMPLETION.name, body=body, prediction=COMPLETION.prior)
-        pieces = [piece async for piece in self.engine.generate(job)]
-        text = "".join(piece.text for piece in pieces)
-        return text, pieces[-1].finish_reason is FinishReason.STOP
+        return [piece async for piece in self.engine.generate(job)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +121,11 @@ class Fleet:
     def large_alone_s(self, tried: Tried) -> float:
         return gpu_s(self.large, tried.prompt_tokens, tried.large_tokens)
 
-    def small_first_s(self, tried: Tried) -> float:
+    def small_first_s(self, tried: Tried, confidence: float = 0.0) -> float:
         small_s = large_s = 0.0
         if tried.small_tokens:
             small_s = gpu_s(self.small, tried.prompt_tokens, tried.small_tokens)
-        if not tried.fits:
+        if not tried.is_kept(confidence):
             large_s = self.large_alone_s(tried)
         return small_s + large_s
 
@@ -152,6 +164,29 @@ def rows(all_tried: Sequence[Tried], fleet: Fleet) -> Iterator[tuple[str, object
         yield f"longest prompt for both in {within_s:g} s, tokens", fleet.longest_prompt(within_s)
 
 
+def curve(all_tried: Sequence[Tried], fleet: Fleet) -> Iterator[tuple[object, ...]]:
+    """What asking for more confidence keeps, how much of it is right, and what it costs."""
+    fitting = [each for each in all_tried if each.fits]
+    right = [each for each in fitting if each.is_right]
+    yield (
+        "confidence",
+        "kept, of those that fit",
+        "exactly right, of those kept",
+        "kept, of those right",
+        "GPU-seconds per 1,000",
+    )
+    for confidence in _CONFIDENCES:
+        kept = [each for each in fitting if each.is_kept(confidence)]
+        took_s = sum(fleet.small_first_s(each, confidence) for each in all_tried)
+        yield (
+            f"{confidence:g}",
+            _share([each.is_kept(confidence) for each in fitting]),
+            _share([each.is_right for each in kept]),
+            _share([each.is_kept(confidence) for each in right]),
+            f"{took_s * 1000 / len(all_tried):.1f}",
+        )
+
+
 def _share(hits: Sequence[bool]) -> Share | str:
     return Share(hits=sum(hits), of=len(hits)) if hits else "there are none"
 
@@ -184,6 +219,9 @@ def main() -> None:
     all_tried = asyncio.run(trial(options.model, asked))
     sys.stdout.write(f"{len(asked)} infills\n| | |\n|---|---|\n")
     sys.stdout.writelines(f"| {name} | {value} |\n" for name, value in rows(all_tried, fleet))
+    head, *body = (" | ".join(map(str, row)) for row in curve(all_tried, fleet))
+    sys.stdout.write(f"\n| {head} |\n|---|---|---|---|---|\n")
+    sys.stdout.writelines(f"| {row} |\n" for row in body)
 
 
 if __name__ == "__main__":

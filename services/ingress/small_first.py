@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from math import exp, fsum, inf
+from math import inf
 from typing import Final, Self
 from weakref import WeakValueDictionary
 
@@ -22,6 +22,7 @@ from services.ingress.refusals import superseded
 from shared.domain.errors import TaskRejected, Unavailable
 from shared.domain.outcome import FinishReason, Outcome
 from shared.domain.task import LatencyClass
+from shared.messages.logprobs import probability
 from shared.tasks.completion import COMPLETION
 from shared.tasks.gap import Gap
 from shared.telemetry import instruments, names
@@ -98,13 +99,8 @@ def judged(said: Sequence[Event], gap: Gap, confidence: float = 0.0) -> Choice:
 def _judged_whole(pieces: Sequence[Piece], gap: Gap, confidence: float) -> Choice:
     if not gap.takes("".join(piece.text for piece in pieces)):
         return Choice.UNFIT
-    return Choice.FITS if _probability_of(pieces) >= confidence else Choice.UNSURE
-
-
-def _probability_of(pieces: Sequence[Piece]) -> float:
-    """Of the whole answer, as its model reckons; 0 where it does not tell."""
-    weighed = [each.logprob for piece in pieces for each in piece.logprobs or ()]
-    return exp(fsum(weighed)) if weighed else 0.0
+    believed = probability([each for piece in pieces for each in piece.logprobs or ()])
+    return Choice.FITS if believed >= confidence else Choice.UNSURE
 
 
 @dataclass(slots=True, eq=False, kw_only=True, weakref_slot=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp, fsum
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
@@ -35,6 +36,11 @@ class TokenLogprob(Likelihood):
     """
 
     top: tuple[Likelihood, ...] = ()
+
+
+def probability(logprobs: Sequence[TokenLogprob]) -> float:
+    """Of a whole answer; 0 where nothing is known of it."""
+    return exp(fsum(each.logprob for each in logprobs)) if logprobs else 0.0
 
 
 @dataclass(slots=True)

@@ -1,8 +1,10 @@
 """What asking a small model first saves is counted against a large one that is always asked."""
 
+from dataclasses import replace
+
 import pytest
 
-from deploy.models.small_first import Fleet, Tried, gpu_s, rows
+from deploy.models.small_first import Fleet, Tried, curve, gpu_s, rows
 from shared.adapters.profiles import load_profile
 
 SMALL, LARGE = load_profile("h100-7b"), load_profile("h100-32b")
@@ -34,6 +36,22 @@ def test_the_table_tells_shares_of_what_was_asked_and_of_what_was_kept() -> None
     assert str(told["exactly right, of those kept"]).startswith("0.000")
     share = gpu_s(SMALL, 400, 12) / gpu_s(LARGE, 400, 10)
     assert told["saved"] == f"{1 - (2 + 3 * share) / 4:.0%}"
+
+
+def test_more_confidence_keeps_less_and_asks_the_large_model_more() -> None:
+    sure, unsure = replace(KEPT, probability=0.6, is_right=True), replace(KEPT, probability=0.03)
+
+    _, *told = curve([STRAIGHT, sure, sure, unsure, ESCALATED], FLEET)
+    by_confidence = {row[0]: row for row in told}
+
+    assert str(by_confidence["0"][1]).startswith("1.000")
+    assert str(by_confidence["0.05"][1]).startswith("0.667")
+    assert str(by_confidence["0.05"][2]).startswith("1.000")
+    assert str(by_confidence["0.05"][3]).startswith("1.000")
+    assert str(by_confidence["0.8"][3]).startswith("0.000")
+    assert by_confidence["0.8"][2] == "there are none"
+    costs = [float(str(row[4])) for row in told]
+    assert costs == sorted(costs)
 
 
 def test_where_nothing_was_kept_the_table_says_so() -> None:
