@@ -12,6 +12,7 @@ from deploy.models.architecture import MODEL, Architecture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+OPENING = "class Stack:\n    def __init__(self):\n        self.items = []\n\n    def "
 POOL = Pool(
     workers=1,
     settings={
@@ -74,6 +75,49 @@ async def test_its_tokens_are_streamed(client: openai.AsyncOpenAI) -> None:
 
     assert "def " in "".join(texts)
     assert len(texts) > 2
+
+
+async def test_who_asks_is_told_how_likely_the_tokens_of_a_completion_were(
+    client: openai.AsyncOpenAI,
+) -> None:
+    answer = await client.completions.create(
+        model="cato-code", prompt=OPENING, max_tokens=12, temperature=0, logprobs=2
+    )
+    stream = await client.completions.create(
+        model="cato-code", prompt=OPENING, max_tokens=12, temperature=0, logprobs=2, stream=True
+    )
+    parts = [chunk.choices[0].logprobs async for chunk in stream if chunk.choices]
+
+    (choice,) = answer.choices
+    told = choice.logprobs
+    assert told is not None
+    assert told.tokens is not None
+    assert told.token_logprobs is not None
+    assert "".join(told.tokens).startswith(choice.text)
+    assert all(logprob <= 0 for logprob in told.token_logprobs)
+    assert all(len(top) in (2, 3) for top in told.top_logprobs or ())
+    assert [token for part in parts if part for token in part.tokens or ()] == told.tokens
+    assert [at for part in parts if part for at in part.text_offset or ()] == told.text_offset
+
+
+async def test_who_asks_is_told_how_likely_the_tokens_of_a_chat_were(
+    client: openai.AsyncOpenAI,
+) -> None:
+    answer = await client.chat.completions.create(
+        model="cato-code",
+        messages=[{"role": "user", "content": OPENING}],
+        max_tokens=12,
+        temperature=0,
+        logprobs=True,
+        top_logprobs=2,
+    )
+
+    (choice,) = answer.choices
+    assert choice.logprobs is not None
+    assert choice.logprobs.content is not None
+    text = b"".join(bytes(each.bytes or ()) for each in choice.logprobs.content).decode()
+    assert text.startswith(choice.message.content or "nothing")
+    assert all(len(each.top_logprobs) == 2 for each in choice.logprobs.content)
 
 
 async def test_a_prompt_beyond_the_context_is_refused_with_both_lengths(

@@ -123,6 +123,15 @@ async def test_errors_are_those_of_the_client(client: AsyncOpenAI, stream: bool)
     assert several.value.param == "n"
 
 
+async def test_how_likely_made_up_tokens_were_is_a_refusal_by_name(client: AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="logprobs: the simulated engine"):
+        await client.completions.create(model=MODEL, prompt="def f():", logprobs=1)
+    with pytest.raises(openai.BadRequestError, match="logprobs: the simulated engine"):
+        await client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "x"}], logprobs=True, stream=True
+        )
+
+
 async def test_what_can_only_come_too_late_is_not_asked_for_again(client: AsyncOpenAI) -> None:
     with pytest.raises((openai.APIStatusError, openai.RateLimitError)) as refused:
         await client.with_options(max_retries=0).completions.create(
