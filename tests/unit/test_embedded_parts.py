@@ -184,17 +184,17 @@ def test_sampling_follows_the_scores_and_the_nucleus_cuts_the_unlikely_off() -> 
 
 
 def test_a_token_is_weighed_among_those_that_could_be_chosen_whatever_the_temperature() -> None:
-    # Shares of 2/3, 1/6 and 1/6, of scores that no exponential holds.
-    logs = np.log(np.array([4.0, 1.0, 1.0, 9.0], np.float32)) + np.float32(1e4)
+    # Shares of 3/6, 2/6 and 1/6, of scores that no exponential holds.
+    logs = np.log(np.array([3.0, 2.0, 1.0, 9.0], np.float32)) + np.float32(1e4)
 
     for temperature in (0.0, 1.5):
         choice = Choice(temperature=temperature, top_p=1.0, seed=1, never=[3], logprobs=2)
         chosen = choice.chosen(logs.copy())
 
-        assert chosen.logprob == pytest.approx(np.log([4, 1, 1][chosen.token] / 6), abs=1e-2)
+        assert chosen.logprob == pytest.approx(np.log([3, 2, 1][chosen.token] / 6), abs=1e-2)
         assert [token for token, _ in chosen.top] == [0, 1]
         assert [logprob for _, logprob in chosen.top] == pytest.approx(
-            np.log([4 / 6, 1 / 6]), abs=1e-2
+            np.log([3 / 6, 2 / 6]), abs=1e-2
         )
 
 

@@ -103,6 +103,13 @@ def _weighed(scores: Scores, token: int, most: int) -> Chosen:
     """By a softmax, computed from the best score down so that nothing overflows."""
     below = scores.astype(np.float64) - scores.max()
     below -= np.log(np.exp(below).sum())
-    best_first = np.argsort(-below, kind="stable")[:most]
-    top = [(int(each), float(below[each])) for each in best_first if np.isfinite(below[each])]
-    return Chosen(token, float(below[token]), top)
+    return Chosen(token, float(below[token]), _likeliest(below, min(most, len(below))))
+
+
+def _likeliest(logprobs: NDArray[np.float64], most: int) -> list[tuple[int, float]]:
+    """Best first; to put a whole vocabulary in order would take longer than the rest of a step."""
+    if most == 0:
+        return []
+    best = np.argpartition(logprobs, -most)[-most:]
+    known = [(int(each), float(logprobs[each])) for each in best if np.isfinite(logprobs[each])]
+    return sorted(known, key=lambda each: (-each[1], each[0]))
