@@ -107,9 +107,9 @@ class Holding:
     prefill_s: float
     chunk_tokens: int
     shared_s: float
-    share: float = 0.9
+    share: float = 0.95
     company: int = 3
-    lost: float = 2.0
+    lost: float = 1.6
     tail: float = 0.15
     steps: float = 4.0
 
@@ -160,7 +160,7 @@ class Holding:
             promise, tokens = task.promise, task.prediction.prompt_tokens
             if promise.ttft_s is None:
                 continue
-            steps = 1 + tokens // self.chunk_tokens
+            steps = -(-tokens // self.chunk_tokens)
             first_s = steps * engine.decode_step_s + self.prefill_s * tokens
             if task.received_at + promise.ttft_s - now < held_s + first_s:
                 return False

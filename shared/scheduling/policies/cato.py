@@ -35,16 +35,16 @@ class Cato:
     """
 
     price_calm: float = 10.0
-    price_rush: float = 30.0
+    price_rush: float = 16.0
     calm_s: float = 0.2
     rush_s: float = 1.5
     token_s: float = 0.0001
     favour: float = 0.75
     paced_share: float = 0.8
     chain_share: float = 0.9
-    apart_s: float = 0.35
+    apart_s: float = 0.2
     home_price: float = 3.0
-    margin_s: float = 0.012
+    margin_s: float = 0.015
     ahead_s: float = 0.005
     sharing: float = SHARING
     late_window_s: float = 0.0
