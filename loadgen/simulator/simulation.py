@@ -191,7 +191,7 @@ class Simulation:
     def _queue(self, ride: Ride) -> None:
         ride.priority = self.dispatcher.backlog.guard.engine_priority(ride.task, self.house.cost)
         self._queued[ride.task.id] = ride
-        self.dispatcher.backlog.add(ride.task)
+        self.dispatcher.wait(ride.task)
 
     def _look(self, now: float) -> None:
         if now >= self._looks_at:

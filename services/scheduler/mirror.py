@@ -97,7 +97,7 @@ class Mirror:
         self.release(task.id)
         # A chain itself is never run: its steps are.
         if not task.stages:
-            self.backlog.add(task)
+            self.backlog.add(task, self.homes.likely_tokens(task))
             self.typical[task.latency_class] = task
         self._remember(task, origin, size)
 

@@ -6,7 +6,7 @@ Two lanes: those who can still be on time, and behind them those who can only be
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from sortedcontainers import SortedList
@@ -70,11 +70,12 @@ class Backlog:
         place = self._places.get(task_id)
         return None if place is None else place.task
 
-    def add(self, task: Task) -> None:
-        """A second add of the same id changes nothing."""
+    def add(self, task: Task, cached_tokens: int = 0) -> None:
+        """A second add of the same id changes nothing. What an engine is believed to hold of its
+        prompt counts neither as work nor against its promise."""
         if task.id in self._places:
             return
-        place = self._placed(task)
+        place = self._placed(task, _without(task, cached_tokens))
         self._places[task.id] = place
         self._order.add(place.key)
         self._by_worth.add(place.worthless)
@@ -163,16 +164,17 @@ class Backlog:
         """How many would be served before this newcomer?"""
         return int(self._order.bisect_left(self._key(task)))
 
-    def _placed(self, task: Task) -> _Place:
+    def _placed(self, task: Task, left: Task) -> _Place:
+        """`left` is the task with the prompt that is left to prefill."""
         useful_until = None if task.useful_s is None else task.received_at + task.useful_s
-        work_s = self.guard.work_s(task, self.cost)
+        work_s = self.guard.work_s(left, self.cost)
         return _Place(
             task,
-            self._key(task),
+            self._key(left),
             (_instant(useful_until), task.id),
             (_instant(task.received_at), task.id),
-            _due(self.guard.hopeless_at(task, self.cost), task.id),
-            _due(self.guard.doomed_at(task, self.cost), task.id),
+            _due(self.guard.hopeless_at(left, self.cost), task.id),
+            _due(self.guard.doomed_at(left, self.cost), task.id),
             work_s,
             0.0 if task.latency_class is LatencyClass.BATCH else work_s,
         )
@@ -185,6 +187,14 @@ class Backlog:
             return ()
         due = takewhile(lambda each: each[0] < now, instants)
         return tuple(self._places[task_id].task for _, task_id in due)
+
+
+def _without(task: Task, cached_tokens: int) -> Task:
+    if not cached_tokens:
+        return task
+    said = task.prediction
+    left = replace(said, prompt_tokens=max(1, said.prompt_tokens - cached_tokens))
+    return replace(task, prediction=left)
 
 
 def _is_due(instants: SortedList, now: float) -> bool:

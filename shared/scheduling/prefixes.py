@@ -88,6 +88,12 @@ class Homes:
         """Of this task's prompt on that worker, as far as engines keep what they were sent."""
         return self.kept(task, self._known_tokens(task, worker))
 
+    def likely_tokens(self, task: Task) -> int:
+        """Of this task's prompt on whichever engine was sent most of it."""
+        return self.kept(
+            task, next((n for each, n in _longest_first(task) if each in self._sent), 0)
+        )
+
     def kept(self, task: Task, known_tokens: int) -> int:
         """Of so many tokens that a worker was sent before."""
         return shared_tokens(self.trust, known_tokens, task.prediction.prompt_tokens)

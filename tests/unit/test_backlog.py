@@ -35,6 +35,17 @@ def test_whose_answer_would_come_when_it_is_worth_nothing_is_given_up_before_it_
     assert decided.dispatch == ()
 
 
+def test_a_long_prompt_is_not_given_up_where_an_engine_holds_most_of_it() -> None:
+    task = a_task("completion", ttft_s=0.3, useful_s=0.3, prompt_tokens=8000)
+    backlog, alone = a_backlog(policy="cato"), a_backlog(task, policy="cato")
+
+    backlog.add(task, cached_tokens=7500)
+
+    decided = [plan(each, [a_worker()], now=0, starvation_s=60) for each in (backlog, alone)]
+    assert [each.shed for each in decided] == [(), (task,)]
+    assert [a.task for a in decided[0].dispatch] == [task]
+
+
 def test_a_long_prompt_gives_way_sooner_the_more_waits() -> None:
     short = a_task("short", received_at=0.2, ttft_s=1, prompt_tokens=100)
     long = a_task("long", ttft_s=1, prompt_tokens=2000)

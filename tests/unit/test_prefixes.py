@@ -88,6 +88,8 @@ def test_a_prompt_is_at_home_where_most_of_it_was_sent() -> None:
     assert found == Home(worker=NEAR, cached_tokens=TOKENS[2] // 16 * 16)
     assert homes.cached_tokens(begun(1, 2, 3, 4), AWAY) == TOKENS[1] // 16 * 16
     assert homes.cached_tokens(begun(5, 2, 3), replace(NEAR, name="another")) == 0
+    assert homes.likely_tokens(begun(1, 2, 3, 4)) == TOKENS[2] // 16 * 16
+    assert homes.likely_tokens(begun(7)) == 0
 
 
 def test_of_many_who_know_the_beginning_it_goes_to_whoever_begins_first_and_has_least() -> None:
