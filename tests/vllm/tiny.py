@@ -37,8 +37,8 @@ OPTIONS: Final[dict[str, JsonValue]] = {
 }
 # vLLM holds its FastAPI back at a version older than the ingress needs, so only the worker runs in
 # its environment; the rest of the house runs in the house's own.
-_HOUSE_PYTHON: Final = str(Path(__file__).parents[2] / ".venv" / "bin" / "python")
-PYTHONS: Final = {name: _HOUSE_PYTHON for name in ("classifier", "scheduler", "ingress")}
+HOUSE_PYTHON: Final = str(Path(__file__).parents[2] / ".venv" / "bin" / "python")
+PYTHONS: Final = {name: HOUSE_PYTHON for name in ("classifier", "scheduler", "ingress")}
 # Small chunks, so that a long prompt takes many steps.
 PROFILE: Final = replace(REFERENCE, chunk_tokens=256)
 
