@@ -13,7 +13,7 @@ from shared.scheduling.policy import Home, WorkerView
 _BLOCK_TOKENS: Final = 16
 # So many workers are remembered of one beginning: many prompts begin with the same instructions.
 _HOMES: Final = 64
-# How much one answer changes the trust in caches.
+# How much one answer changes the trust in caches, once there were as many as make that a mean.
 _LEARNED: Final = 0.02
 # Below it a home is not worth the looking.
 _LEAST_TRUST: Final = 0.05
@@ -47,6 +47,7 @@ class Homes:
 
     trust: float = 0.0
     limit: int = 50_000
+    _heard: int = 1
     _sent: OrderedDict[int, dict[str, WorkerView]] = field(default_factory=OrderedDict)
 
     def sent(self, task: Task, worker: WorkerView) -> int:
@@ -67,7 +68,8 @@ class Homes:
         """An engine that had been sent so many of a prompt's tokens says how many it had kept."""
         if known_tokens > 0 and cached_tokens is not None:
             kept = min(1.0, max(0.0, cached_tokens / known_tokens))
-            self.trust += _LEARNED * (kept - self.trust)
+            self._heard += 1
+            self.trust += max(_LEARNED, 1 / self._heard) * (kept - self.trust)
 
     def home(
         self, task: Task, now: float, now_of: Callable[[WorkerView], WorkerView | None]
