@@ -11,8 +11,8 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -21,16 +21,15 @@ from typing import Final
 import aiohttp
 
 from deploy.local.house import REAL, Blueprint, House, Pool
-from deploy.local.ports import LOOPBACK, chosen_port
-from deploy.local.processes import Household, answers
 from deploy.models.tiny_llama import write_model, write_tokenizer
 from shared.adapters.clock import SystemClock
-from tests.vllm.tiny import ENVIRONMENT, MODEL, OPTIONS, PYTHONS, worker_settings
+from tests.vllm.bare import vllm_serve
+from tests.vllm.tiny import MODEL, OPTIONS, PYTHONS, worker_settings
 
 STREAMS: Final = 8
 _ALONE_TOKENS, _STREAM_TOKENS = 8, 256
 _PROMPT: Final = "result.append(value)\n" * 5
-_UP_WITHIN_S: Final = 300.0
+_BY_PRIORITY: Final = ("--scheduling-policy", "priority")
 # Kafka runs on a virtual machine that compiles what it has seen often.
 _WARM_WINDOWS: Final = 3
 
@@ -88,23 +87,6 @@ def has_text(line: bytes) -> bool:
     return any(choice.get("text") for choice in event.get("choices", ()))
 
 
-@asynccontextmanager
-async def vllm_serve(folder: Path, logs: Path) -> AsyncIterator[str]:
-    """vLLM's own server with the arguments that the house gives to its engine."""
-    port = chosen_port(0, setting="port")
-    options: Mapping[str, object] = {**OPTIONS, "max_num_batched_tokens": 2048}
-    words = [str(Path(sys.executable).with_name("vllm")), "serve", str(folder)]
-    words += ["--served-model-name", MODEL, "--host", LOOPBACK, "--port", str(port)]
-    words += ["--scheduling-policy", "priority"]
-    for name, value in options.items():
-        words.append(f"--{name.replace('_', '-')}")
-        words += [] if value is True else [str(value)]
-    async with Household.open(logs, drain_s=5.0) as household:
-        server = household.launch("vllm-serve", words, env=ENVIRONMENT)
-        await server.ready(answers(f"http://{LOOPBACK}:{port}/health"), within_s=_UP_WITHIN_S)
-        yield f"http://{LOOPBACK}:{port}"
-
-
 async def measured(
     directory: Path, *, kafka: str, layers: int, windows: int, requests: int
 ) -> list[Target]:
@@ -119,7 +101,9 @@ async def measured(
         pythons=PYTHONS,
     )
     async with AsyncExitStack() as stack:
-        bare = await stack.enter_async_context(vllm_serve(folder, directory / "bare"))
+        bare = await stack.enter_async_context(
+            vllm_serve(folder, directory / "bare", OPTIONS, *_BY_PRIORITY)
+        )
         house = await stack.enter_async_context(House.build(blueprint))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         asking = Asking(http=http, clock=SystemClock())

@@ -130,7 +130,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.vllm.promises")
     parser.add_argument("--kafka", default=REAL, help="real, embedded, or a broker's address")
     parser.add_argument("--rates", nargs="+", type=float, default=[6.0, 9.0, 12.0])
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--out", type=Path, default=Path("out/vllm"), help="of the report")
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="cato-vllm-") as passing:
