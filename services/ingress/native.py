@@ -36,7 +36,7 @@ class Submitting:
         except ClientLeft:
             return
         place = (b"location", f"/v1/tasks/{facts['id']}".encode())
-        await call.answer_json(json.dumps(facts).encode(), (place,), _ACCEPTED)
+        await call.answer_json(_shown(facts), (place,), _ACCEPTED)
         asked.root.end(self.ingress.clock.now())
 
     async def _accepted(self, asked: Asked, heard: Heard) -> Facts:
@@ -59,7 +59,7 @@ class Looking:
         if scope["method"] == "DELETE" and facts["status"] != "ended":
             await self.ingress.cancel(task_id, str(facts["model"]))
             facts["status"] = "cancelling"
-        await call.answer_json(json.dumps(facts).encode())
+        await call.answer_json(_shown(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +114,8 @@ def addressed(ingress: Ingress, call: Call) -> tuple[TaskId, str]:
     headers = RequestHeaders.read(call.scope["headers"])
     tenant = ingress.gate.tenants.of(headers.authorization)
     return TaskId(call.scope["path_params"]["task_id"]), tenant.name
+
+
+def _shown(facts: Facts) -> bytes:
+    """Which of the house's doors writes it down is the house's own affair."""
+    return json.dumps({name: fact for name, fact in facts.items() if name != "ingress"}).encode()

@@ -22,6 +22,7 @@ async def test_a_native_task_is_accepted_with_an_id_and_a_predicted_finish() -> 
         assert accepted.status == 202
         assert told["id"] == task.task_id
         assert told["status"] == "queued"
+        assert "ingress" not in told
         assert float(str(told["predicted_finish_at"])) > house.clock.now() + 3
         assert accepted.headers["location"] == f"{TASKS}/{task.task_id}"
         assert task.detached
@@ -44,6 +45,7 @@ async def test_a_native_task_can_be_looked_at_until_it_has_ended() -> None:
         assert running["status"] == "running"
         assert failed["status"] == "ended"
         assert failed["outcome"] == "failed"
+        assert "ingress" not in running.keys() | failed.keys()
 
 
 async def test_the_answer_of_a_native_task_lies_ready() -> None:
