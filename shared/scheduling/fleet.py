@@ -48,7 +48,7 @@ class Fleet:
         """A full one is left out."""
         if not worker.is_free():
             return
-        if worker.drained_at <= self._now:
+        if _drained_at(worker) <= self._now:
             self._drained.add(_emptiness(worker), worker)
         else:
             self._busy.add(_busyness(worker), worker)
@@ -57,7 +57,7 @@ class Fleet:
         """As it was added."""
         if not worker.is_free():
             return
-        if worker.drained_at <= self._now:
+        if _drained_at(worker) <= self._now:
             self._drained.remove(_emptiness(worker))
         else:
             self._busy.remove(_busyness(worker))
@@ -106,11 +106,15 @@ class Fleet:
 
 
 # The smaller of inf and NaN is inf: NaN, before and after nothing, would leave no order.
+def _drained_at(worker: WorkerView) -> float:
+    return min(math.inf, worker.drained_at)
+
+
 def _emptiness(worker: WorkerView) -> Key:
     return (
         worker.held,
         min(math.inf, worker.served_at),
-        min(math.inf, worker.drained_at),
+        _drained_at(worker),
         worker.to_partition,
         worker.name,
     )
@@ -118,7 +122,7 @@ def _emptiness(worker: WorkerView) -> Key:
 
 def _busyness(worker: WorkerView) -> Key:
     return (
-        min(math.inf, worker.drained_at),
+        _drained_at(worker),
         worker.held,
         min(math.inf, worker.served_at),
         worker.to_partition,

@@ -67,3 +67,15 @@ def test_what_becomes_of_a_copy_leaves_the_fleet_as_it_was(before: list[WorkerVi
 
     assert not copy.is_open(9.0, math.inf)
     assert list(fleet.open(1.0, WINDOW_S)) == was
+
+
+def test_who_never_says_when_it_is_drained_can_be_taken_out_whatever_the_clock_says() -> None:
+    nonsense = WorkerView(
+        name="mad", to_partition=0, slots=3, held=0, served_at=0.0, drained_at=math.nan
+    )
+    fleet = Fleet([nonsense])
+
+    assert list(fleet.open(math.inf, WINDOW_S)) == [nonsense]
+    fleet.remove(nonsense)
+
+    assert list(fleet.open(math.inf, WINDOW_S)) == []
