@@ -96,7 +96,7 @@ class Dispatcher:
         return guard.late_window_s() if head is None else guard.window_s(head, self.backlog.cost)
 
     def wait(self, task: Task) -> None:
-        self.backlog.add(task, self.homes.likely_tokens(task) if self.homes.trust else 0)
+        self.backlog.add(task, self.homes.likely_tokens(task))
 
     def is_idle(self) -> bool:
         return not len(self.backlog)

@@ -92,9 +92,10 @@ class Homes:
 
     def likely_tokens(self, task: Task) -> int:
         """Of this task's prompt on whichever engine was sent most of it."""
-        return self.kept(
-            task, next((n for each, n in _longest_first(task) if each in self._sent), 0)
-        )
+        if self.trust < _LEAST_TRUST:
+            return 0
+        known = (tokens for each, tokens in _longest_first(task) if each in self._sent)
+        return self.kept(task, next(known, 0))
 
     def kept(self, task: Task, known_tokens: int) -> int:
         """Of so many tokens that a worker was sent before."""
